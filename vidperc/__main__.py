@@ -1,0 +1,5 @@
+"""`python -m vidperc`."""
+
+from vidperc.cli import main
+
+main()

@@ -1,0 +1,274 @@
+"""The command line. Imports lazily: `--help` must answer before torch could even be found on disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidperc.errors import VidpercError
+from vidperc.version import __version__
+
+app = typer.Typer(
+    help="vidperc makes video look better, and proves it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+pipelines_app = typer.Typer(
+    help="Pipelines in YAML: what there is, what they say, how to write one.", no_args_is_help=True
+)
+models_app = typer.Typer(help="Networks that need no file, and what a file holds.", no_args_is_help=True)
+app.add_typer(pipelines_app, name="pipelines")
+app.add_typer(models_app, name="models")
+
+# Typer carries click inside itself or depends on it, by version; this is its UsageError either way.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+IO, WHAT, MACHINE, ENCODING, RUN = "Input and output", "What to make", "Machine", "Encoding", "Run"
+
+Inputs = Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="File, or folder for several inputs; else beside the input.", rich_help_panel=IO
+    ),
+]
+Start = Annotated[str | None, typer.Option("--start", help="From here on: 90, 1:30, 2m.", rich_help_panel=IO)]
+End = Annotated[str | None, typer.Option("--end", help="Up to here.", rich_help_panel=IO)]
+Sample = Annotated[
+    str | None, typer.Option("--sample", help="Only so much, from --start or the middle: 10s.", rich_help_panel=IO)
+]
+NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=IO)]
+Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.", rich_help_panel=IO)]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.", rich_help_panel=MACHINE)]
+Precision = Annotated[
+    str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.", rich_help_panel=MACHINE)
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Processes; else one per core.", rich_help_panel=MACHINE)
+]
+Chunk = Annotated[int | None, typer.Option("--chunk", help="Frames per step.", rich_help_panel=MACHINE)]
+Tile = Annotated[
+    int | None, typer.Option("--tile", help="Tile side in input pixels, 0 for whole frames.", rich_help_panel=MACHINE)
+]
+Codec = Annotated[
+    str | None,
+    typer.Option("-c", "--codec", help="Encoder: libx264, libx265, libsvtav1, ...", rich_help_panel=ENCODING),
+]
+Crf = Annotated[str | None, typer.Option("--crf", help="Constant quality, lower is better.", rich_help_panel=ENCODING)]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="Speed against size: medium, slow, 7, ...", rich_help_panel=ENCODING)
+]
+PixFmt = Annotated[
+    str | None, typer.Option("--pix-fmt", help="Pixel format: yuv420p10le, ...", rich_help_panel=ENCODING)
+]
+EncoderOptions = Annotated[
+    list[str] | None,
+    typer.Option("-e", "--encoder-option", help="KEY=VALUE for the encoder; repeatable.", rich_help_panel=ENCODING),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; do nothing.", rich_help_panel=RUN)]
+Report = Annotated[Path | None, typer.Option("--report", help="Write what was done as JSON.", rich_help_panel=RUN)]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Only results and warnings.", rich_help_panel=RUN)]
+LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.", rich_help_panel=RUN)]
+
+
+@app.command()
+def upscale(
+    context: typer.Context,
+    inputs: Inputs,
+    output: Output = None,
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            "-s", "--scale", help="Output side over input side; else the network's own.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="A name from `models list`, or a weights file.", rich_help_panel=WHAT),
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option("--resolution", help="Short side of the output in pixels, as in 1080.", rich_help_panel=WHAT),
+    ] = None,
+    settings: Settings = None,
+    start: Start = None,
+    end: End = None,
+    sample: Sample = None,
+    no_audio: NoAudio = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    workers: Workers = None,
+    chunk: Chunk = None,
+    tile: Tile = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    encoder_options: EncoderOptions = None,
+    dry_run: DryRun = False,
+    report: Report = None,
+    no_progress: NoProgress = False,
+    log_level: LogLevel = "warning",
+) -> int:
+    """Enlarge videos; sound, subtitles, chapters and every timestamp stay.
+
+    Writes input_x2.mp4 beside input.mp4. The same command resumes what was interrupted.
+    """
+    _log(log_level)
+    from vidperc.commands.videos import process_videos, video_options
+    from vidperc.config.pipelines import apply_settings, load_pipeline
+
+    asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
+    laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    pipeline = load_pipeline("upscale" if resolution is None else "upscale_resize")
+    spec = apply_settings(pipeline, [*laid, *(settings or [])])
+    return process_videos(spec, video_options(context.params), label="")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(help="A YAML file, or a name from `pipelines list`.", show_default=False)],
+    inputs: Inputs,
+    output: Output = None,
+    settings: Settings = None,
+    start: Start = None,
+    end: End = None,
+    sample: Sample = None,
+    no_audio: NoAudio = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    workers: Workers = None,
+    chunk: Chunk = None,
+    tile: Tile = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    encoder_options: EncoderOptions = None,
+    dry_run: DryRun = False,
+    report: Report = None,
+    no_progress: NoProgress = False,
+    log_level: LogLevel = "warning",
+) -> int:
+    """Run a pipeline on videos; writes input_NAME.mp4, after the pipeline's name."""
+    _log(log_level)
+    from vidperc.commands.videos import process_videos, video_options
+    from vidperc.config.pipelines import apply_settings, load_pipeline
+
+    spec = apply_settings(load_pipeline(pipeline), settings or [])
+    return process_videos(spec, video_options(context.params), label=spec.name)
+
+
+@app.command()
+def probe(inputs: Inputs, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> int:
+    """Say what videos hold: frames, times, colours, streams."""
+    from vidperc.commands.probe import show_videos
+
+    return show_videos(inputs, as_json=as_json)
+
+
+@app.command()
+def doctor() -> int:
+    """Say what this machine offers: devices, encoders, versions and their open holes."""
+    from vidperc.commands.doctor import show_machine
+
+    return show_machine()
+
+
+@pipelines_app.command("list")
+def list_pipelines() -> int:
+    """The built-in pipelines."""
+    from vidperc.commands.pipelines import list_builtin
+
+    return list_builtin()
+
+
+@pipelines_app.command("show")
+def show_pipeline(name: Annotated[str, typer.Argument(help="A name, or a YAML file.")]) -> int:
+    """A pipeline's YAML, ready to be saved and changed."""
+    from vidperc.commands.pipelines import show
+
+    return show(name)
+
+
+@pipelines_app.command("schema")
+def pipelines_schema() -> int:
+    """The JSON Schema of pipeline files, for editors."""
+    from vidperc.commands.pipelines import show_schema
+
+    return show_schema()
+
+
+@models_app.command("list")
+def list_models() -> int:
+    """The networks that need no file."""
+    from vidperc.commands.models import list_builtin
+
+    return list_builtin()
+
+
+@models_app.command("show")
+def show_model(model: Annotated[str, typer.Argument(help="A name, or a weights file.")]) -> int:
+    """What a network is: scale, size, licence, what it may be fed."""
+    from vidperc.commands.models import show
+
+    return show(model)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="The version, and no more.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"vidperc {__version__}")
+        raise typer.Exit
+
+
+def _said(error: Exception) -> str:
+    """A usage error with the name of the option in it."""
+    spell = getattr(error, "format_message", None)
+    return str(spell()) if spell is not None else str(error)
+
+
+def _log(level: str) -> None:
+    import logging
+
+    names = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    if level.lower() not in names:
+        raise VidpercError(f"--log-level {level}: wanted one of {', '.join(names)}")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("vidperc").setLevel(names[level.lower()])
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line on stderr and exit code 1."""
+    try:
+        code = app(standalone_mode=False)
+    except VidpercError as error:
+        typer.echo(f"vidperc: {error}", err=True)
+        code = 1
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "vidperc"
+        typer.echo(f"vidperc: {' '.join(_said(error).split())} (see `{command} --help`)", err=True)
+        code = 1
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("vidperc: stopped", err=True)
+        code = 130
+    except typer.Exit as done:
+        code = done.exit_code
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,25 @@
+"""`vidperc models`: the built-in networks, and what a weights file holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from vidperc.models.zoo import find_card, list_cards
+
+
+def list_builtin() -> int:
+    """A line for each built-in network."""
+    for card in list_cards():
+        typer.echo(f"{card.name:12} {card.summary}")
+    typer.echo("Any .safetensors or .pth file of a known architecture works too: vidperc upscale -m FILE")
+    return 0
+
+
+def show(model: str) -> int:
+    """Every fact of a network's card."""
+    for name, value in asdict(find_card(model, None)).items():
+        text = "not found" if value is None else ("-" if value == "" else value)
+        typer.echo(f"{name.replace('_', ' '):16} {text}")
+    return 0

@@ -1,0 +1,133 @@
+"""What the user sees while videos are worked on: progress on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from vidperc.engine.estimate import Estimate
+from vidperc.engine.job import Watcher
+from vidperc.engine.plan import Plan
+from vidperc.engine.report import JobReport, bottleneck
+
+log = logging.getLogger("vidperc")
+
+# Without a terminal a line is printed this often, in seconds, so that logs of long runs stay readable.
+PLAIN_EVERY = 30.0
+
+
+class Display(Watcher):
+    """Shows jobs on stderr; results go to stdout. A context manager."""
+
+    def __init__(self, *, show_progress: bool) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._live = show_progress and self._console.is_terminal
+        self._plain = show_progress and not self._live
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._name = ""
+        self._total = 0
+        self._first = (0.0, 0)
+        self._printed = 0.0
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def begin(self, source: Path, number: int, count: int) -> None:
+        """A new job starts."""
+        self._name = source.name if count == 1 else f"[{number}/{count}] {source.name}"
+
+    def said(self, text: str) -> None:
+        log.info("%s: %s", self._name, text)
+
+    def planned(self, plan: Plan, finished: int) -> None:
+        self._total = plan.frames
+        self._first = (perf_counter(), finished)
+        self._printed = perf_counter()
+        resumed = f", {finished} of them finished by an earlier run" if finished else ""
+        self._line(
+            f"{self._name}: {plan.frames} frames{resumed}, {plan.source_width}x{plan.source_height} to "
+            f"{plan.width}x{plan.height}, {plan.encoder.codec} {plan.encoder.pix_fmt}, {len(plan.segments)} segments"
+        )
+        for guess in plan.color.guessed:
+            log.info("%s: the source does not state its %s", self._name, guess)
+        if self._live:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[slow]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(self._name, total=plan.frames, completed=finished, rate="", slow="")
+
+    def progressed(self, frames: int, seconds: Mapping[str, float]) -> None:
+        since, before = self._first
+        rate = (frames - before) / max(perf_counter() - since, 1e-6)
+        slowest = bottleneck(seconds)
+        slow = f"slowest: {slowest}" if slowest else ""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=frames, rate=f"{rate:.1f} fps", slow=slow)
+        elif self._plain and perf_counter() - self._printed > PLAIN_EVERY:
+            self._printed = perf_counter()
+            left = (self._total - frames) / rate if rate else 0
+            self._line(f"{self._name}: {frames} of {self._total} frames, {rate:.1f} fps, {left:.0f} s left, {slow}")
+
+    def joining(self) -> None:
+        self._stop()
+
+    def finished(self, report: JobReport) -> None:
+        """A job is done: what came of it, and all that the user should know."""
+        self._stop()
+        if report.already_done:
+            self._out.print(f"{report.output}: already done, nothing to do (-y does it again)", markup=False)
+            return
+        for sentence in report.streams.dropped:
+            self._line(f"{self._name}: not kept: {sentence}")
+        damage = {name: n for name, n in report.damage.items() if n and name != "packets"}
+        if report.frames_out != report.frames_in:
+            damage["frames announced"] = report.frames_in
+            damage["frames decoded"] = report.frames_out
+        if damage:
+            said = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in damage.items())
+            self._line(f"{self._name}: the source is damaged: {said}; all that decodes is in the output")
+        wall = report.seconds["wall"]
+        self._out.print(
+            f"{report.output}: {report.frames_out} frames, {report.width}x{report.height}, "
+            f"{report.output_bytes / 1e6:.1f} MB, in {wall:.1f} s ({report.frames_out / wall:.1f} fps, "
+            f"slowest: {report.bottleneck or 'nothing'})",
+            markup=False,
+        )
+
+    def estimated(self, figures: Estimate) -> None:
+        """A dry run's result."""
+        self._stop()
+        for line in figures.lines():
+            self._out.print(line, markup=False)
+
+    def failed(self, message: str) -> None:
+        """A job ended without a result."""
+        self._stop()
+        self._line(f"vidperc: {message}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._task = None

@@ -1,0 +1,27 @@
+"""Spans of time as people write them."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from vidperc.errors import VidpercError
+
+_UNITS = {"": Fraction(1), "ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
+_NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
+
+
+def parse_seconds(text: str, option: str) -> Fraction:
+    """Seconds from "90", "1.5", "10s", "500ms", "2m", "1:30" or "0:01:30.5", exactly.
+
+    Raises VidpercError naming the option.
+    """
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock is not None:
+        hours, minutes, seconds = clock.groups()
+        return Fraction(hours or 0) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+    number = _NUMBER.fullmatch(text.strip())
+    if number is None:
+        raise VidpercError(f"{option} {text}: not a time, wanted seconds (90, 10s, 2m) or a clock (1:30, 0:01:30.5)")
+    return Fraction(number[1]) * _UNITS[number[2]]

@@ -1,0 +1,174 @@
+"""Running a pipeline over one or more videos: what `upscale` and `run` share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vidperc.commands.progress import Display
+from vidperc.commands.times import parse_seconds
+from vidperc.engine.estimate import estimate
+from vidperc.engine.job import Interrupted, Job, run_job
+from vidperc.engine.plan import Wishes
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.report import JobReport
+from vidperc.errors import VidpercError
+from vidperc.pipeline import PipelineSpec
+from vidperc.version import __version__
+from vidperc.video.identity import read_identity
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".ps", ".vob", ".flv",
+    ".wmv", ".asf", ".3gp", ".ogv", ".gif", ".mxf", ".h264", ".hevc",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What the command line says about input, output, time, machine and encoder, under the command line's names."""
+
+    inputs: tuple[Path, ...]
+    output: Path | None = None
+    start: str | None = None
+    end: str | None = None
+    sample: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int | None = None
+    chunk: int | None = None
+    tile: int | None = None
+    codec: str | None = None
+    crf: str | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    encoder_options: tuple[str, ...] = ()
+    no_audio: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
+    report: Path | None = None
+    no_progress: bool = False
+
+
+def video_options(parameters: Mapping[str, Any]) -> VideoOptions:
+    """The options among a command's parameters; those of the command itself are passed over."""
+    known = {option.name for option in fields(VideoOptions)}
+    chosen: dict[str, Any] = {name: value for name, value in parameters.items() if name in known}
+    chosen["inputs"] = tuple(parameters["inputs"])
+    chosen["encoder_options"] = tuple(parameters["encoder_options"] or ())
+    return VideoOptions(**chosen)
+
+
+@dataclass
+class _Outcome:
+    jobs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    failed: int = 0
+
+
+def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> int:
+    """Run the pipeline over every input; one that fails does not stop the rest. Returns the exit code.
+
+    label: what is added to the names of outputs; empty for the scale.
+    Raises VidpercError for options that no input could work with.
+    """
+    spec.check()
+    inputs = _inputs(options.inputs)
+    if options.report is not None and not options.report.absolute().parent.is_dir():
+        raise VidpercError(f"{options.report.absolute().parent}: no such folder, the report cannot be written there")
+    jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
+    outcome = _Outcome()
+    with WorkerPool() as pool, Display(show_progress=not options.no_progress) as display:
+        for number, job in enumerate(jobs, start=1):
+            display.begin(job.source, number, len(jobs))
+            try:
+                if options.dry_run:
+                    figures = estimate(job, pool)
+                    display.estimated(figures)
+                    outcome.jobs.append(asdict(figures))
+                else:
+                    report = run_job(job, pool, display)
+                    display.finished(report)
+                    outcome.jobs.append(_facts(report))
+            except VidpercError as error:
+                outcome.failed += 1
+                outcome.jobs.append({"source": str(job.source), "error": str(error)})
+                display.failed(str(error))
+            except Interrupted as error:
+                display.failed(f"stopped; {error}")
+                return 130
+    if options.report is not None:
+        document = {"vidperc": __version__, "jobs": outcome.jobs}
+        options.report.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+    if outcome.failed and len(jobs) > 1:
+        display.said(f"{outcome.failed} of {len(jobs)} inputs failed")
+    return 1 if outcome.failed else 0
+
+
+def _facts(report: JobReport) -> dict[str, Any]:
+    return {**asdict(report), "bottleneck": report.bottleneck}
+
+
+def _inputs(paths: Sequence[Path]) -> list[Path]:
+    """Every input; a folder stands for the videos in it that vidperc did not make itself."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        videos = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+        sources = [p for p in videos if read_identity(p) is None]
+        if not sources:
+            raise VidpercError(f"{path}: no video in this folder, wanted at least one file such as .mp4 or .mkv")
+        found.extend(sources)
+    return found
+
+
+def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, several: bool) -> Job:
+    output, folder = options.output, None
+    if output is not None and (several or output.is_dir() or str(options.output).endswith(("/", "\\"))):
+        if output.exists() and not output.is_dir():
+            raise VidpercError(f"-o {output}: is a file, wanted a folder for several inputs")
+        output.mkdir(parents=True, exist_ok=True)
+        output, folder = None, output
+    encoder_options: dict[str, str] = {}
+    for text in options.encoder_options:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise VidpercError(f"-e {text}: wanted KEY=VALUE, an option of the encoder")
+        encoder_options[key] = value
+    for name, value in (("--workers", options.workers), ("--chunk", options.chunk)):
+        if value is not None and value < 1:
+            raise VidpercError(f"{name} {value}: wanted at least 1")
+    if options.tile is not None and options.tile != 0 and options.tile < 16:
+        raise VidpercError(f"--tile {options.tile}: wanted 0 for whole frames, or at least 16 input pixels")
+    start, end, sample = (
+        None if text is None else parse_seconds(text, option)
+        for option, text in (("--start", options.start), ("--end", options.end), ("--sample", options.sample))
+    )
+    if sample is not None and (end is not None or sample <= 0):
+        raise VidpercError("--sample: wanted a time above 0, with --start or alone, not with --end")
+    if end is not None and end <= (start or 0):
+        raise VidpercError(f"--end {options.end}: not after --start {options.start or 0}")
+    return Job(
+        source=path,
+        pipeline=spec,
+        output=output,
+        folder=folder,
+        label=label,
+        start=start,
+        end=end,
+        sample=sample,
+        codec=options.codec,
+        quality=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
+        encoder_options=encoder_options,
+        wishes=Wishes(device=options.device, precision=options.precision, tile=options.tile, chunk=options.chunk),
+        workers=options.workers,
+        keep_audio=not options.no_audio,
+        overwrite=options.overwrite,
+    )

@@ -1,0 +1,167 @@
+"""The journal of a job: a locked folder beside the output that holds the plan and the finished segments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from vidperc.engine.plan import Plan, Segment
+from vidperc.errors import VidpercError
+
+HASHED_EDGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What is known about a rendered segment; it stands beside the segment's file and vouches for it.
+
+    packet_pts: in the order of the file's packets. sha256: of the file. extradata: sha256 of the encoder's headers.
+    counts: damage met while reading. seconds: CPU and waiting time of each part.
+    """
+
+    packet_pts: tuple[int, ...]
+    sha256: str
+    nbytes: int
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    extradata: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished segment: its private file and what vouches for it."""
+
+    path: Path
+    sidecar: Sidecar
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def input_identity(path: Path) -> dict[str, Any]:
+    """What tells an input from another: size, time of change, hash of its first and last MiB."""
+    status = path.stat()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(HASHED_EDGE_BYTES))
+        file.seek(max(0, status.st_size - HASHED_EDGE_BYTES))
+        digest.update(file.read(HASHED_EDGE_BYTES))
+    return {
+        "size": status.st_size,
+        "changed": status.st_mtime_ns,
+        "edges": digest.hexdigest(),
+    }
+
+
+def job_key(facts: dict[str, Any]) -> str:
+    """The identity of a job: a hash over everything that decides its frames."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole, or not at all, whatever happens."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+    except PermissionError:
+        if path.is_dir():  # Windows opens no folders; its file system journals names itself
+            return
+        raise
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Journal:
+    """The state of one job on disk; a context manager that holds the job's lock.
+
+    The folder's name carries the job's key, so jobs with other settings for the same output do not meet.
+    """
+
+    def __init__(self, output: Path, key: str) -> None:
+        self.key = key
+        self.folder = output.with_name(f"{output.name}.vidperc-{key[:10]}")
+        self._lock = FileLock(str(self.folder / "lock"), timeout=0)
+
+    def __enter__(self) -> Journal:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VidpercError(
+                f"{self.folder.parent}: cannot be written ({error.strerror}); choose another -o"
+            ) from error
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise VidpercError(
+                f"{self.folder.name}: another vidperc is working on this very job; wait for it, or stop it"
+            ) from None
+        for partial in self.folder.glob("*.partial*"):
+            partial.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        if not any(self.folder.glob("segment-*.json")):
+            self.remove()  # nothing was finished: leave nothing
+
+    def read_plan(self) -> Plan | None:
+        """The plan of an earlier, unfinished run; None when there is none that can be read."""
+        path = self.folder / "plan.json"
+        try:
+            return TypeAdapter(Plan).validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def write_plan(self, plan: Plan) -> None:
+        write_durably(self.folder / "plan.json", TypeAdapter(Plan).dump_json(plan, indent=1))
+
+    def segment_path(self, segment: Segment) -> Path:
+        return self.folder / f"segment-{segment.index:05d}.mkv"
+
+    def finish(self, segment: Segment, partial: Path, sidecar: Sidecar) -> None:
+        """Make a rendered segment count: file first, then the sidecar that vouches for it."""
+        sync(partial)
+        partial.replace(self.segment_path(segment))
+        write_durably(self._sidecar_path(segment), json.dumps(asdict(sidecar)).encode())
+
+    def finished(self, segment: Segment) -> Sidecar | None:
+        """The sidecar of a segment whose file is whole; None when it must be rendered."""
+        try:
+            sidecar = TypeAdapter(Sidecar).validate_json(self._sidecar_path(segment).read_bytes())
+            intact = sha256_of(self.segment_path(segment)) == sidecar.sha256
+        except (FileNotFoundError, ValidationError):
+            return None
+        return sidecar if intact else None
+
+    def _sidecar_path(self, segment: Segment) -> Path:
+        return self.folder / f"segment-{segment.index:05d}.json"
+
+    def remove(self) -> None:
+        """Delete the job's state, finished segments and all."""
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,216 @@
+"""The plan: everything about a run that is decided once, journaled, and never decided again."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vidperc.clip import Color
+from vidperc.models.card import ModelCard
+from vidperc.placement import Placement
+from vidperc.video.encoder import EncoderSettings
+from vidperc.video.index import FrameIndex
+
+# A fresh encoder every 60 frames costs 7 to 16 % of the bits, every 240 at most 2 %.
+MAX_SEGMENT_FRAMES = 240
+MIN_SEGMENT_FRAMES = 60
+
+# A border moves by up to this share of a segment to fall on a cut or a keyframe of the source, where it is cheapest.
+SNAP = 0.1
+
+# In these a seek to a keyframe is exact. Elsewhere decoding starts one keyframe earlier, to be sure.
+EXACT_SEEK_FORMATS = ("mov", "matroska")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A run of frames that is rendered on its own: the unit of work, of resume and of distribution.
+
+    pts: of the frames it emits, as planned. start, stop: emitted is start <= pts < stop; None is open, so that a
+        frame which the container did not announce still belongs to exactly one segment.
+    lead, tail: pts of the frames before and after that its stages read; they are not emitted.
+    after: pts of the frame that follows the tail, where reading stops; None reads to the end.
+    cuts: pts, within what it reads, of the frames that start a new shot.
+    seeks: keyframes (pts, dts) to decode from, the preferred first; empty means the start of the file.
+    """
+
+    index: int
+    pts: tuple[int, ...]
+    start: int | None
+    stop: int | None
+    lead: tuple[int, ...] = ()
+    tail: tuple[int, ...] = ()
+    after: int | None = None
+    cuts: tuple[int, ...] = ()
+    seeks: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def read_from(self) -> int | None:
+        return self.lead[0] if self.lead else self.start
+
+    @property
+    def expected(self) -> tuple[int, ...]:
+        """The pts of every frame that is read."""
+        return self.lead + self.pts + self.tail
+
+    def emits(self, pts: int) -> bool:
+        return (self.start is None or pts >= self.start) and (self.stop is None or pts < self.stop)
+
+    def shot(self, pts: int) -> int:
+        """The number, within this segment, of the shot that a frame belongs to."""
+        return bisect_right(self.cuts, pts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run does, in full.
+
+    width, height: of the output. time_base: seconds per tick of every pts. rate: frames per second, for rate control.
+    window: (first pts, pts of the end) of an excerpt, None for the whole video.
+    timed: False when the source's packets carry no times.
+    """
+
+    width: int
+    height: int
+    source_width: int
+    source_height: int
+    time_base: Fraction
+    rate: Fraction
+    color: Color
+    last_duration: int
+    window: tuple[int, int] | None
+    timed: bool
+    placement: Placement
+    encoder: EncoderSettings
+    segments: tuple[Segment, ...]
+    versions: dict[str, str]
+
+    @property
+    def frames(self) -> int:
+        return sum(len(segment.pts) for segment in self.segments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user asked of the machine; None and "auto" leave it to us."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    chunk: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a pipeline needs and gives on this machine for frames of one size."""
+
+    width: int
+    height: int
+    lead: int
+    tail: int
+    cards: tuple[ModelCard, ...]
+    placement: Placement
+    worker_bytes: int
+    versions: dict[str, str]
+    remarks: tuple[str, ...]
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def worker_count(frames: int, cores: int, *, device: str, asked: int | None = None) -> int:
+    """How many worker processes render: one per core on a CPU as long as each has a segment, one on a GPU."""
+    if device != "cpu":
+        return 1
+    return max(1, min(asked or cores, -(-frames // MIN_SEGMENT_FRAMES)))
+
+
+def segment_count(frames: int, workers: int) -> int:
+    """Into how many segments this many frames are cut: few, none too long, and the same number for every worker."""
+    needed = -(-frames // MAX_SEGMENT_FRAMES)
+    even = -(-needed // workers) * workers
+    if frames // even >= MIN_SEGMENT_FRAMES:
+        return even
+    return max(needed, min(workers, -(-frames // MIN_SEGMENT_FRAMES)))
+
+
+def plan_segments(
+    index: FrameIndex,
+    pts: Sequence[int],
+    *,
+    cuts: Sequence[int] = (),
+    lead: int = 0,
+    tail: int = 0,
+    workers: int = 1,
+    count: int | None = None,
+    exact_seek: bool = True,
+) -> tuple[Segment, ...]:
+    """Cut the frames at pts, a run of the index's, into segments.
+
+    cuts: pts of the frames that start a shot. lead, tail: frames of the same shot that a pipeline reads around a
+    segment. count: how many segments, None to choose for this many workers.
+    """
+    every = index.pts
+    offset = bisect_left(every, pts[0])
+    borders = _borders(pts, index, cuts, count or segment_count(len(pts), workers))
+    whole_start, whole_end = pts[0] == every[0], pts[-1] == every[-1]
+    segments: list[Segment] = []
+    for number, (first, last) in enumerate(zip(borders, [*borders[1:], len(pts)], strict=True)):
+        low, high = offset + first, offset + last
+        shot_start = every[0] if not cuts else max((c for c in cuts if c <= every[low]), default=every[0])
+        shot_end = min((c for c in cuts if c >= every[high - 1] + 1), default=None)
+        lead_pts = tuple(t for t in every[max(0, low - lead) : low] if t >= shot_start)
+        tail_pts = tuple(t for t in every[high : high + tail] if shot_end is None or t < shot_end)
+        read_to = high + len(tail_pts)
+        is_first, is_last = number == 0, high == offset + len(pts)
+        start = None if is_first and whole_start else every[low]
+        read_from = lead_pts[0] if lead_pts else every[low]
+        segments.append(
+            Segment(
+                index=number,
+                pts=tuple(every[low:high]),
+                start=start,
+                stop=None if is_last and whole_end else (every[high] if high < len(every) else None),
+                lead=lead_pts,
+                tail=tail_pts,
+                after=every[read_to] if read_to < len(every) else None,
+                cuts=tuple(c for c in cuts if read_from < c and (read_to >= len(every) or c < every[read_to])),
+                seeks=() if start is None and not lead_pts else _seeks(index, read_from, exact_seek),
+            )
+        )
+    return tuple(segments)
+
+
+def _seeks(index: FrameIndex, read_from: int, exact_seek: bool) -> tuple[tuple[int, int], ...]:
+    """The two keyframes to try; none when the start of the file is as near."""
+    if index.sequential:
+        return ()
+    before = index.keyframes_up_to(read_from)
+    nearest = before[1:][::-1][: 2 if exact_seek else 3]
+    return nearest if exact_seek else nearest[1:]
+
+
+def _borders(pts: Sequence[int], index: FrameIndex, cuts: Sequence[int], count: int) -> list[int]:
+    """Places in pts where segments start: evenly spread, moved a little onto a cut or keyframe."""
+    length = len(pts) / count
+    reach = int(length * SNAP)
+    keyframes = [keyframe for keyframe, _ in index.keyframes]
+    borders = [0]
+    for number in range(1, count):
+        ideal = round(number * length)
+        low, high = pts[max(0, ideal - reach)], pts[min(len(pts) - 1, ideal + reach)]
+        for candidates in (cuts, keyframes):
+            near = candidates[bisect_left(candidates, low) : bisect_right(candidates, high)]
+            exact = [c for c in near if pts[bisect_left(pts, c)] == c]
+            if exact:
+                ideal = bisect_left(pts, min(exact, key=lambda c: abs(c - pts[round(number * length)])))
+                break
+        if ideal > borders[-1]:
+            borders.append(ideal)
+    return borders

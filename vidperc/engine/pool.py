@@ -1,0 +1,188 @@
+"""Worker processes and the tasks that are in their hands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, Queue
+from typing import BinaryIO
+
+import psutil
+
+from vidperc.engine.worker import Failed, PrepareTask, Progress, Refused, RenderTask, receive, send
+from vidperc.errors import VidpercError
+
+# Windows' CREATE_NEW_PROCESS_GROUP, a name that subprocess only has there.
+NEW_PROCESS_GROUP = 0x200
+
+# A task that took this many workers down with it is not tried again.
+MAX_CRASHES = 3
+
+
+class WorkerBug(RuntimeError):
+    """A worker met an error of ours; carries its traceback."""
+
+
+class DiskFull(VidpercError):
+    """There is no room left where segments are written."""
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    inbox: BinaryIO
+    task: int | None = None
+
+
+@dataclass(frozen=True)
+class _Event:
+    worker: _Worker
+    message: object | None
+
+
+class WorkerPool:
+    """Up to `size` worker processes, started as tasks need them and kept for the next job; a context manager."""
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+        self._events: Queue[_Event] = Queue()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, count: int) -> None:
+        """Have at least this many workers; they import what they need while the caller goes on."""
+        while len(self._workers) < count:
+            self._workers.append(self._spawn())
+
+    def _spawn(self) -> _Worker:
+        # Its own session or process group: Ctrl-C reaches the parent alone, which then decides.
+        process = subprocess.Popen(
+            # -P: a file in the working directory must not stand in for a module.
+            [sys.executable, "-P", "-c", "from vidperc.engine.worker import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+            start_new_session=os.name != "nt",
+            creationflags=NEW_PROCESS_GROUP if os.name == "nt" else 0,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        worker = _Worker(process, process.stdin)  # pyright: ignore[reportArgumentType]
+        outbox: BinaryIO = process.stdout  # pyright: ignore[reportAssignmentType]
+
+        def listen() -> None:
+            while True:
+                try:
+                    content = receive(outbox)
+                    message = None if content is None else pickle.loads(content)
+                except (OSError, ValueError):
+                    message = None
+                except Exception:  # an answer that cannot be read must not leave the caller waiting
+                    message = Failed(traceback.format_exc())
+                self._events.put(_Event(worker, message))
+                if message is None:
+                    return
+
+        threading.Thread(target=listen, daemon=True).start()
+        return worker
+
+    def run(
+        self,
+        tasks: Sequence[PrepareTask | RenderTask],
+        *,
+        workers: int = 1,
+        done: Callable[[int, object], None],
+        progress: Callable[[int, Progress], None] | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> int:
+        """Have every task done, each by any worker; returns how many workers crashed on the way.
+
+        done(place, answer) is called as each task ends, progress(place, message) while it runs, tick() twice a second.
+        Raises VidpercError when a task is refused or keeps crashing workers, WorkerBug for an error of ours. Whatever
+        is raised, running tasks are stopped.
+        """
+        waiting = deque(range(len(tasks)))
+        crashes: dict[int, int] = {}
+        finished = 0
+        try:
+            self.start(min(workers, len(tasks)))
+            while finished < len(tasks):
+                for worker in self._workers[:workers]:
+                    if worker.task is None and waiting:
+                        worker.task = waiting.popleft()
+                        with contextlib.suppress(OSError):  # it died; its last event says so
+                            send(worker.inbox, tasks[worker.task])
+                try:
+                    event = self._events.get(timeout=0.5)
+                except Empty:
+                    event = None
+                if tick is not None:
+                    tick()
+                if event is None or event.worker not in self._workers:
+                    continue
+                place = event.worker.task
+                if event.message is None:
+                    self._replace(event.worker)
+                    if place is not None:
+                        crashes[place] = crashes.get(place, 0) + 1
+                        if crashes[place] >= MAX_CRASHES:
+                            raise VidpercError(
+                                f"part {place + 1} of {len(tasks)}: {MAX_CRASHES} workers crashed on it "
+                                f"(exit code {event.worker.process.returncode}), perhaps for lack of memory or in a "
+                                f"native library; try --workers 1, or a smaller --tile"
+                            )
+                        waiting.appendleft(place)
+                elif isinstance(event.message, Failed):
+                    raise WorkerBug(event.message.trace)
+                elif place is None:
+                    continue
+                elif isinstance(event.message, Progress):
+                    if progress is not None:
+                        progress(place, event.message)
+                else:
+                    event.worker.task = None
+                    if isinstance(event.message, Refused):
+                        raise (DiskFull if event.message.disk_full else VidpercError)(event.message.message)
+                    finished += 1
+                    done(place, event.message)
+        except BaseException:
+            self.close()
+            raise
+        return sum(crashes.values())
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.process.wait()
+        self._workers[self._workers.index(worker)] = self._spawn()
+
+    def memory(self) -> int:
+        """Bytes that this process and its workers take now: the proportional set size where the system tells it."""
+        total = 0
+        for pid in (os.getpid(), *(worker.process.pid for worker in self._workers)):
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                try:
+                    total += process.memory_full_info().pss
+                except (AttributeError, psutil.AccessDenied):
+                    total += process.memory_info().rss
+        return total
+
+    def close(self) -> None:
+        """Stop every worker, whatever it is doing."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.wait()
+            with contextlib.suppress(OSError):
+                worker.inbox.close()
+        self._workers.clear()

@@ -1,0 +1,171 @@
+"""What a worker finds out for the plan before any frame is rendered: sizes, networks, placement, memory."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from time import perf_counter
+
+import torch
+
+from vidperc.engine.plan import Prepared, Wishes
+from vidperc.errors import VidpercError
+from vidperc.models.card import ModelCard
+from vidperc.models.zoo import find_card
+from vidperc.pipeline import Pipeline, PipelineSpec
+from vidperc.placement import Placement, Precision
+from vidperc.stages.upscale import Upscale
+
+# Tile sides that are tried on a CPU, in input pixels.
+TILE_SIDES = (128, 256)
+
+# A whole frame is only timed when smaller tiles promise less than this.
+WHOLE_FRAME_SECONDS = 2.0
+
+# Frames travel together up to this much on a CPU: small ones share the cost of a step, large ones stay in the cache.
+CHUNK_BYTES = 4 << 20
+MAX_CHUNK = 16
+
+# A worker with nothing loaded, measured as its proportional set size.
+WORKER_BYTES = 420 << 20
+
+
+def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, threads: int) -> tuple[Prepared, Pipeline]:
+    """Check a pipeline against frames of this size and decide where and how it runs.
+
+    Raises VidpercError when it cannot work: unknown weights, wrong scale, no such device.
+    """
+    spec.check()
+    out_width, out_height = spec.size(width, height)
+    if max(out_width, out_height) > 16384:
+        raise VidpercError(
+            f"output: {out_width}x{out_height} pixels from {width}x{height}, wanted at most 16384 a side; "
+            f"use a smaller scale, or --resolution"
+        )
+    cards = tuple(find_card(stage.model, stage.scale) for stage in spec.stages if isinstance(stage, Upscale))
+    remarks: list[str] = []
+    device = _device(wishes.device, remarks)
+    torch.set_num_threads(threads)
+    placement = Placement(
+        device=device,
+        precision=_precision(wishes.precision, device, cards),
+        tile=wishes.tile or 0,
+        chunk=wishes.chunk or _chunk(width, height, device),
+        threads=threads,
+        instruction_set=instruction_set(),
+    )
+    pipeline = Pipeline(spec, placement)
+    if wishes.tile is None:
+        tile = _fastest_tile(spec, placement, cards, width, height)
+        if tile != placement.tile:
+            placement = replace(placement, tile=tile)
+            pipeline = Pipeline(spec, placement)
+    prepared = Prepared(
+        width=out_width,
+        height=out_height,
+        lead=spec.lead,
+        tail=spec.tail,
+        cards=cards,
+        placement=placement,
+        worker_bytes=_worker_bytes(placement, cards, width, height, out_width, out_height),
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+        remarks=tuple(remarks),
+    )
+    return prepared, pipeline
+
+
+def instruction_set() -> str:
+    """What the CPU's kernels were chosen for, as torch names it."""
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def _device(wish: str, remarks: list[str]) -> str:
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wish == "auto":
+        device = "cuda:0" if available else "cpu"
+        remarks.append(f"device {device} (chosen; --device to name another)")
+        return device
+    if wish == "cpu":
+        return wish
+    kind, _, number = wish.partition(":")
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise VidpercError(f"--device {wish}: not a device, wanted auto, cpu, cuda or cuda:N")
+    if int(number or 0) >= available:
+        raise VidpercError(f"--device {wish}: torch sees {available} CUDA devices here; use --device cpu")
+    return f"cuda:{number or 0}"
+
+
+def _precision(wish: str, device: str, cards: tuple[ModelCard, ...]) -> Precision:
+    names: dict[str, Precision] = {
+        "float32": "float32",
+        "fp32": "float32",
+        "bfloat16": "bfloat16",
+        "bf16": "bfloat16",
+        "float16": "float16",
+        "fp16": "float16",
+    }
+    if wish == "auto":
+        half = device != "cpu" and bool(cards) and all(card.half_safe for card in cards)
+        return "float16" if half else "float32"
+    if wish not in names:
+        raise VidpercError(f"--precision {wish}: unknown, wanted one of auto, {', '.join(names)}")
+    return names[wish]
+
+
+def _chunk(width: int, height: int, device: str) -> int:
+    frame_bytes = 3 * 4 * width * height
+    if device == "cpu":
+        return max(1, min(MAX_CHUNK, CHUNK_BYTES // frame_bytes))
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(max(1, min(MAX_CHUNK, free // (256 * frame_bytes))))
+
+
+def _fastest_tile(
+    spec: PipelineSpec, placement: Placement, cards: tuple[ModelCard, ...], width: int, height: int
+) -> int:
+    """The tile side that a frame passes quickest with, timed on noise; 0 is the whole frame."""
+    stage = next((stage for stage in spec.stages if isinstance(stage, Upscale)), None)
+    if stage is None or placement.device != "cpu" or not any(c.tileable and c.reach != 0 for c in cards):
+        return 0
+    from vidperc.models.load import load_model
+
+    model = load_model(stage.model, stage.scale, placement)
+    overlap = 2 * (model.card.reach or 32)
+    seconds: dict[int, float] = {}
+    for side in TILE_SIDES:
+        if side + overlap >= min(width, height) + side // 2:
+            continue
+        high, wide = min(side + overlap, height), min(side + overlap, width)
+        model(torch.rand(1, 3, high, wide))
+        began = perf_counter()
+        model(torch.rand(1, 3, high, wide))
+        tiles = -(-width // side) * -(-height // side)
+        seconds[side] = (perf_counter() - began) * tiles
+    if not seconds:
+        return 0
+    if min(seconds.values()) < WHOLE_FRAME_SECONDS:
+        frame = torch.rand(1, 3, height, width)
+        model(frame)
+        began = perf_counter()
+        model(frame)
+        seconds[0] = perf_counter() - began
+    return min(seconds, key=lambda side: seconds[side])
+
+
+def _worker_bytes(
+    placement: Placement, cards: tuple[ModelCard, ...], width: int, height: int, out_width: int, out_height: int
+) -> int:
+    """What one worker is expected to take: itself, its read-ahead, its encoder, and the tensors of one step.
+
+    An estimate from above for planning; a network is taken to hold six feature maps of 64 channels at a time.
+    """
+    source, output = 4 * width * height, 4 * out_width * out_height
+    queues = 2 * (48 << 20) + 40 * (out_width * out_height * 3 // 2)
+    pictures = placement.chunk * 3 * (2 * source + 3 * output)
+    features = 0
+    for card in cards:
+        if card.parameters:
+            side = placement.tile + 2 * (card.reach or 32)
+            pixels = side * side if placement.tile else width * height
+            features = max(features, 6 * 64 * 4 * pixels + 4 * card.parameters)
+    return WORKER_BYTES + queues + pictures + features

@@ -1,0 +1,202 @@
+"""Rendering one segment: a pure function of the input, the plan and the segment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter, process_time, thread_time
+
+import torch
+from av.video.reformatter import VideoReformatter
+
+from vidperc.clip import Clip
+from vidperc.engine.journal import Rendered, Sidecar, sha256_of
+from vidperc.engine.plan import Plan, Segment
+from vidperc.ops.color import planes_to_rgb, rgb_to_planes
+from vidperc.pipeline import Pipeline
+from vidperc.video.encoder import Encoder
+from vidperc.video.planes import Plane, frame_planes, layout_of
+from vidperc.video.prefetch import Consumer, Meter, prefetch
+from vidperc.video.source import Counts, Decoded, read_frames
+
+# Read ahead by this much at most, in decoded and in finished frames; always at least one frame.
+DECODED_BYTES = 48 << 20
+FINISHED_BYTES = 48 << 20
+
+# Seconds between two messages about progress.
+REPORT_EVERY = 0.2
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class SeekMismatch(Exception):
+    """Frames after a seek are not the planned ones."""
+
+
+def render(
+    source: Path, plan: Plan, segment: Segment, pipeline: Pipeline, partial: Path, report: Report | None = None
+) -> Rendered:
+    """Decode, process and encode one segment into the file `partial`.
+
+    report: called now and then with the number of frames emitted so far and the seconds that each part took.
+    After a seek the frames must be the planned ones, else decoding starts further back, at last at the start of the
+    file; what is decoded from there is the truth, planned or not.
+    """
+    seek = segment.seeks[0] if segment.seeks else None
+    try:
+        return _render(source, plan, segment, pipeline, partial, report, seek, strict=seek is not None)
+    except SeekMismatch:
+        seek = _trusted_seek(source, plan, segment)
+    return _render(source, plan, segment, pipeline, partial, report, seek, strict=False)
+
+
+def _trusted_seek(source: Path, plan: Plan, segment: Segment) -> tuple[int, int] | None:
+    """Where to decode from when the preferred seek gave other frames than planned; None for the start.
+
+    A keyframe further back that gives the planned frames is good. When two keyframes agree on what differs, the
+    file is damaged there and the seek is not to blame. Only decodes.
+    """
+    surveys: list[tuple[int, ...]] = []
+    for seek in segment.seeks:
+        counts = Counts()
+        frames = _frames(source, plan, segment, seek, counts)
+        found = tuple(decoded.pts for decoded in frames)
+        if found == segment.expected and not counts.damage:
+            return seek
+        surveys.append(found)
+    agree = len(surveys) > 1 and surveys[0] == surveys[1] and surveys[0][:1] == segment.expected[:1]
+    return segment.seeks[1] if agree else None
+
+
+def _frames(
+    source: Path, plan: Plan, segment: Segment, seek: tuple[int, int] | None, counts: Counts
+) -> Iterator[Decoded]:
+    return read_frames(
+        source,
+        start=segment.read_from,
+        stop=segment.after,
+        keyframe=seek,
+        timed=plan.timed,
+        threads=plan.placement.threads,
+        size=(plan.source_width, plan.source_height),
+        counts=counts,
+    )
+
+
+def _checked(frames: Iterator[Decoded], segment: Segment, counts: Counts) -> Iterator[Decoded]:
+    """The frames, as long as they are the planned ones and undamaged; raises SeekMismatch at the first that is not."""
+    planned = iter(segment.expected)
+    for decoded in frames:
+        if decoded.pts != next(planned, None) or counts.damage:
+            raise SeekMismatch
+        yield decoded
+    if next(planned, None) is not None:
+        raise SeekMismatch
+
+
+def _render(
+    source: Path,
+    plan: Plan,
+    segment: Segment,
+    pipeline: Pipeline,
+    partial: Path,
+    report: Report | None,
+    seek: tuple[int, int] | None,
+    *,
+    strict: bool,
+) -> Rendered:
+    counts = Counts()
+    decode, encode = Meter(), Meter()
+    emitted: list[int] = []
+    encoders: list[Encoder] = []
+
+    def decoded() -> Iterator[Decoded]:
+        frames = _frames(source, plan, segment, seek, counts)
+        return _checked(frames, segment, counts) if strict else frames
+
+    def consume(frames: Iterator[tuple[list[Plane], int]]) -> None:
+        with Encoder(
+            partial,
+            plan.encoder,
+            width=plan.width,
+            height=plan.height,
+            time_base=plan.time_base,
+            rate=plan.rate,
+            color=plan.color,
+        ) as encoder:
+            encoders.append(encoder)
+            for planes, pts in frames:
+                encoder.encode(planes, pts)
+
+    began, began_cpu, began_all, reported = perf_counter(), thread_time(), process_time(), perf_counter()
+
+    def seconds() -> dict[str, float]:
+        return {
+            "wall": perf_counter() - began,
+            "decode": decode.cpu,
+            "process": thread_time() - began_cpu,
+            "encode": encode.cpu,
+            "all_threads": process_time() - began_all,
+            "waited_for_decode": decode.waited,
+            "waited_for_encode": encode.waited,
+        }
+
+    layout = layout_of(plan.encoder.pix_fmt)
+    frames = prefetch(decoded, lambda item: item.nbytes, DECODED_BYTES, decode)
+    with Consumer(consume, FINISHED_BYTES, encode) as sink:
+        for clip in pipeline(_clips(frames, plan, segment)):
+            for index, pts in enumerate(clip.pts):
+                if not segment.emits(pts):
+                    continue
+                planes = rgb_to_planes(
+                    clip.frames[index], layout, matrix=plan.color.matrix, full_range=plan.color.full_range
+                )
+                arrays: list[Plane] = [plane.cpu().numpy() for plane in planes]
+                sink.put((arrays, pts), sum(array.nbytes for array in arrays))
+                emitted.append(pts)
+            if report is not None and perf_counter() - reported > REPORT_EVERY:
+                reported = perf_counter()
+                report(len(emitted), seconds())
+    encoder = encoders[0]
+    if sorted(encoder.packet_pts) != emitted:
+        raise RuntimeError(f"segment {segment.index}: {len(emitted)} frames in, {len(encoder.packet_pts)} encoded")
+    sidecar = Sidecar(
+        packet_pts=tuple(encoder.packet_pts),
+        sha256=sha256_of(partial),
+        nbytes=partial.stat().st_size,
+        counts=asdict(counts),
+        seconds=seconds(),
+        extradata=hashlib.sha256(encoder.extradata).hexdigest(),
+    )
+    return Rendered(partial, sidecar)
+
+
+def _clips(frames: Iterator[Decoded], plan: Plan, segment: Segment) -> Iterator[Clip]:
+    """Frames as clips of at most one chunk and of one shot, as RGB on the compute device."""
+    layout = None
+    reformatter = VideoReformatter()
+    pending: list[torch.Tensor] = []
+    times: list[int] = []
+    shot = 0
+
+    def clip() -> Clip:
+        rgb = torch.stack(pending)  # (T,3,h,w)
+        return Clip(frames=rgb, source=rgb, pts=tuple(times), time_base=plan.time_base, shot=shot, color=plan.color)
+
+    for decoded in frames:
+        here = segment.shot(decoded.pts)
+        if pending and (here != shot or len(pending) >= plan.placement.chunk):
+            yield clip()
+            pending, times = [], []
+        shot = here
+        layout = layout or layout_of(decoded.frame.format.name)
+        planes = [
+            torch.from_numpy(plane).to(plan.placement.device)  # pyright: ignore[reportUnknownMemberType]
+            for plane in frame_planes(decoded.frame, layout, reformatter)
+        ]
+        pending.append(planes_to_rgb(planes, layout, matrix=plan.color.matrix, full_range=plan.color.full_range))
+        times.append(decoded.pts)
+    if pending:
+        yield clip()

@@ -1,0 +1,67 @@
+"""The report of a job: what was done, on the user's own video, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class StreamReport:
+    """What became of the source's other streams, one sentence each."""
+
+    kept: list[str] = field(default_factory=list[str])
+    dropped: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class JobReport:
+    """What a job did.
+
+    frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
+    time_error_seconds: the largest difference between a frame's time in the source and in the output.
+    damage: what was met while decoding. seconds: wall and CPU by part, waits of the process thread.
+    peak_memory_bytes: of the process and its workers together, sampled once a second.
+    """
+
+    source: str
+    output: str
+    already_done: bool = False
+    frames_in: int = 0
+    frames_out: int = 0
+    width: int = 0
+    height: int = 0
+    time_error_seconds: float = 0.0
+    streams: StreamReport = field(default_factory=StreamReport)
+    color: dict[str, Any] = field(default_factory=dict[str, Any])
+    encoder: dict[str, Any] = field(default_factory=dict[str, Any])
+    placement: dict[str, Any] = field(default_factory=dict[str, Any])
+    workers: int = 0
+    segments: int = 0
+    resumed_segments: int = 0
+    crashed_workers: int = 0
+    damage: dict[str, int] = field(default_factory=dict[str, int])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    first_frame_seconds: float | None = None
+    peak_memory_bytes: int = 0
+    output_bytes: int = 0
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def bottleneck(self) -> str:
+        return bottleneck(self.seconds, prefix="cpu_")
+
+
+def bottleneck(seconds: Mapping[str, float], prefix: str = "") -> str:
+    """The part that the others wait for: "decode", "process" or "encode"; "" before anything was measured.
+
+    The processing thread stands between the two others, so what it waits for most is what holds the run up, unless it
+    hardly waits at all.
+    """
+    wall = seconds.get(f"{prefix}wall", 0.0)
+    waits = {"decode": seconds.get("waited_for_decode", 0.0), "encode": seconds.get("waited_for_encode", 0.0)}
+    if wall <= 0:
+        return ""
+    part = max(waits, key=lambda name: waits[name])
+    return part if waits[part] > 0.3 * wall else "process"

@@ -1,0 +1,171 @@
+"""A worker process: takes messages on its standard input, answers on its standard output.
+
+Started as a program of its own rather than through multiprocessing, so that a caller's main module is
+never imported again and a program without a `__main__` guard works too. It leaves when its standard input closes,
+which happens whenever its parent is gone, killed or not.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import struct
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import BinaryIO
+
+from vidperc.engine.plan import Plan, Segment, Wishes
+from vidperc.errors import VidpercError
+from vidperc.pipeline import PipelineSpec
+
+HEADER = struct.Struct(">Q")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareTask:
+    """Find out what a pipeline needs for frames of this size; answered with engine.prepare.Prepared."""
+
+    spec: PipelineSpec
+    wishes: Wishes
+    width: int
+    height: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderTask:
+    """Render one segment into a file in `folder`; answered with engine.render.Rendered."""
+
+    source: Path
+    spec: PipelineSpec
+    plan: Plan
+    segment: Segment
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Progress:
+    """So many frames of the running segment are done; seconds by part."""
+
+    frames: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The user can mend it: the message of a VidpercError, or of the operating system."""
+
+    message: str
+    disk_full: bool = False
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Our bug: the traceback."""
+
+    trace: str
+
+
+def send(stream: BinaryIO, message: object) -> None:
+    """Write one message."""
+    content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(HEADER.pack(len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> bytes | None:
+    """Read one message, for pickle to load; None at the end of the stream."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    (size,) = HEADER.unpack(header)
+    content = stream.read(size)
+    return content if len(content) == size else None
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    # Ctrl-C is the parent's to handle, also while the imports below run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    incoming = os.fdopen(os.dup(0), "rb")
+    outgoing = os.fdopen(os.dup(1), "wb")
+    # Native libraries print to standard output; from here on that is standard error.
+    os.dup2(2, 1)
+    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), line_buffering=True)
+    tasks: Queue[bytes] = Queue()
+
+    def listen() -> None:
+        try:
+            while (message := receive(incoming)) is not None:
+                tasks.put(message)
+        finally:
+            os._exit(0)  # the parent has gone; half-written files are partial by name
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        worker = _Worker(outgoing)
+    except Exception:
+        send(outgoing, Failed(traceback.format_exc()))
+        return
+    while True:
+        # Loaded here: two threads that import at the same time see half-made modules.
+        worker.serve(pickle.loads(tasks.get()))
+
+
+class _Worker:
+    def __init__(self, outgoing: BinaryIO) -> None:
+        import av.logging
+
+        av.logging.set_level(None)  # damaged files are counted, not narrated
+        from vidperc.engine import prepare, render
+
+        self._prepare, self._render = prepare, render
+        self._outgoing = outgoing
+        self._opened: dict[object, object] = {}
+
+    def serve(self, task: object) -> None:
+        try:
+            answer = self._answer(task)
+        except VidpercError as error:
+            answer = Refused(str(error))
+        except OSError as error:
+            full = error.errno in (28, 122)  # ENOSPC, EDQUOT
+            where = f"{error.filename}: " if error.filename else ""
+            answer = Refused(f"{where}{error.strerror or error}", disk_full=full)
+        except Exception:
+            answer = Failed(traceback.format_exc())
+        send(self._outgoing, answer)
+
+    def _answer(self, task: object) -> object:
+        import torch
+
+        if isinstance(task, PrepareTask):
+            prepared, pipeline = self._prepare.prepare(
+                task.spec, task.wishes, width=task.width, height=task.height, threads=task.threads
+            )
+            self._opened = {(task.spec, prepared.placement): pipeline}
+            return prepared
+        assert isinstance(task, RenderTask)
+        placement = task.plan.placement
+        torch.set_num_threads(placement.threads)
+        pipeline = self._opened.get((task.spec, placement))
+        if pipeline is None:
+            pipeline = self._render.Pipeline(task.spec, placement)
+            self._opened = {(task.spec, placement): pipeline}
+        assert isinstance(pipeline, self._render.Pipeline)
+        partial = task.folder / f"segment-{task.segment.index:05d}.{os.getpid()}.partial.mkv"
+
+        def report(frames: int, seconds: dict[str, float]) -> None:
+            send(self._outgoing, Progress(frames, seconds))
+
+        try:
+            return self._render.render(task.source, task.plan, task.segment, pipeline, partial, report)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,37 @@
+"""The facts about a network that its callers need before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a network is and how it may be called.
+
+    scale: output side over input side, at least 1.
+    multiple_of: the input's sides are padded to a multiple of this many pixels.
+    minimum: the smallest input side, in pixels, that the network takes; smaller frames are padded.
+    half_safe: float16 gives the same picture as float32, near enough (the architecture's authors say so).
+    bfloat16_safe: the same for bfloat16.
+    tileable: a frame may be cut into tiles.
+    reach: how many input pixels away one output pixel still looks; None when it was not found (global layers).
+        Tiles with this much overlap give the bits of the whole frame; 0 for resampling, which is never tiled.
+    sha256: of the weights file, empty for networks without weights.
+    """
+
+    name: str
+    architecture: str
+    scale: int
+    summary: str = ""
+    parameters: int = 0
+    multiple_of: int = 1
+    minimum: int = 1
+    half_safe: bool = True
+    bfloat16_safe: bool = True
+    tileable: bool = True
+    reach: int | None = None
+    recurrent: bool = False
+    licence: str = "unknown"
+    source: str = ""
+    sha256: str = ""

@@ -1,0 +1,170 @@
+"""Loads a network onto its device, ready to be called with frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidperc.errors import VidpercError
+from vidperc.models.card import ModelCard
+from vidperc.models.weights import Network, read_network
+from vidperc.models.zoo import find_card, weights_path
+from vidperc.ops.resize import Kernel, resize
+from vidperc.ops.tiles import OVERLAP_WITHOUT_REACH, through_tiles
+from vidperc.placement import Placement
+
+# Up to 20480 numbers torch convolves one picture on the CPU with another kernel, whose sums round differently
+# (ConvParams::use_mkldnn in ATen's Convolution.cpp). Tiles of RGB that are larger round as the whole frame does.
+_STEADY_PIXELS = 20480 // 3 + 1
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network on its device."""
+
+    card: ModelCard
+    _enlarge: Callable[[Tensor], Tensor]
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """The frames as the network makes them.
+
+        frames: (T,3,h,w) float32 RGB, nominal [0,1], on any device. Returns (T,3,h*scale,w*scale) float32 on the
+        placement's device, contiguous, not clamped and without gradients.
+        A frame's result does not depend on the others; on the CPU not by a bit.
+        Raises ValueError for another shape or type.
+        """
+        if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != torch.float32:
+            raise ValueError(f"frames: got {tuple(frames.shape)} {frames.dtype}, wanted (T,3,h,w) float32")
+        with torch.inference_mode():
+            return self._enlarge(frames)
+
+
+def load_model(model: str, scale: int | None, placement: Placement) -> Model:
+    """The network of this name or file, on the placement's device, with its precision and tiles.
+
+    model, scale: as `find_card` takes them.
+    Networks compute in placement.precision, but the picture stays float32: the input, what is added to it, and the
+    network's last layer. Sides that the network does not take are padded by reflection and cut off again.
+    Tiles overlap by the card's reach, and then give the bits of the whole frame in float32 on the CPU.
+
+    Raises VidpercError as `find_card` does, and when the network does not work in that precision.
+    """
+    card = find_card(model, scale)
+    device = torch.device(placement.device)
+    if not card.sha256:
+        return Model(card, _resampler(card, device))
+    _check_precision(card, placement)
+    network = read_network(weights_path(model)).copy()
+    return Model(card, _renderer(network, placement, device))
+
+
+def _resampler(card: ModelCard, device: torch.device) -> Callable[[Tensor], Tensor]:
+    kernel: Kernel = "lanczos" if card.name == "lanczos" else "bicubic"
+
+    def enlarge(frames: Tensor) -> Tensor:
+        height, width = frames.shape[-2:]
+        return resize(frames.to(device), (height * card.scale, width * card.scale), kernel)
+
+    return enlarge
+
+
+def _check_precision(card: ModelCard, placement: Placement) -> None:
+    safe = {"float32": True, "bfloat16": card.bfloat16_safe, "float16": card.half_safe}
+    if not safe[placement.precision]:
+        wanted = "float32 or bfloat16" if card.bfloat16_safe else "float32"
+        raise VidpercError(
+            f"{card.name}: {card.architecture} networks do not work in {placement.precision}, wanted {wanted}; "
+            "use --precision float32"
+        )
+
+
+def _renderer(network: Network, placement: Placement, device: torch.device) -> Callable[[Tensor], Tensor]:
+    card, precision = network.card, _TYPES[placement.precision]
+    low = precision != torch.float32
+    if low:
+        _keep_last_layer_in_float32(network)
+    # On the CPU this order is quicker (bfloat16 by seven times); a GPU's float32 kernels prefer the usual one.
+    order = torch.channels_last if low or device.type == "cpu" else torch.contiguous_format
+    network.layers.to(device).to(memory_format=order)  # pyright: ignore[reportCallIssue]
+    tile = placement.tile if card.tileable and card.reach != 0 else 0
+    minimum_pixels = _STEADY_PIXELS if device.type == "cpu" else 1
+
+    def pass_through(part: Tensor) -> Tensor:
+        return network(part.contiguous(memory_format=order))
+
+    def enlarge(frames: Tensor) -> Tensor:
+        frames = frames.to(device)
+        count, _, height, width = frames.shape
+        out = frames.new_empty((count, 3, height * card.scale, width * card.scale))
+        # On the CPU a batch of 8 takes three times as long for each frame as a batch of 1.
+        step = 1 if device.type == "cpu" else max(count, 1)
+        for start in range(0, count, step):
+            padded = _pad(frames[start : start + step], card)
+            high, wide = padded.shape[-2:]
+            whole = tile == 0 or high * wide <= minimum_pixels
+            with torch.autocast(device.type, dtype=precision) if low else nullcontext():
+                through_tiles(
+                    padded,
+                    pass_through,
+                    out[start : start + step],
+                    scale=card.scale,
+                    tile=max(high, wide) if whole else tile,
+                    overlap=OVERLAP_WITHOUT_REACH if card.reach is None else card.reach,
+                    multiple_of=card.multiple_of,
+                    minimum=card.minimum,
+                    minimum_pixels=minimum_pixels,
+                )
+        return out
+
+    return enlarge
+
+
+def _pad(frames: Tensor, card: ModelCard) -> Tensor:
+    """Frames (T,3,h,w) continued at the bottom and the right until the card's sides are met."""
+    height, width = frames.shape[-2:]
+    down = _side(height, card) - height
+    right = _side(width, card) - width
+    if not down and not right:
+        return frames
+    # Reflection has no more than side - 1 rows to give; very small frames repeat their last row after that.
+    mirrored = min(down, height - 1), min(right, width - 1)
+    frames = F.pad(frames, (0, mirrored[1], 0, mirrored[0]), mode="reflect")
+    return F.pad(frames, (0, right - mirrored[1], 0, down - mirrored[0]), mode="replicate")
+
+
+def _side(side: int, card: ModelCard) -> int:
+    return -(-max(side, card.minimum) // card.multiple_of) * card.multiple_of
+
+
+def _keep_last_layer_in_float32(network: Network) -> None:
+    """Makes the last layer that runs compute in float32 under autocast.
+
+    What it gives is the picture, or is added to it, and bfloat16's 8 bits of mantissa would show as bands.
+    """
+    ran: list[nn.Module] = []
+
+    def note(layer: nn.Module, _inputs: object, _output: object) -> None:
+        ran.append(layer)
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    hooks = [layer.register_forward_hook(note) for layer in network.layers.modules() if isinstance(layer, kinds)]
+    side = _side(16, network.card)
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, side, side))
+    for hook in hooks:
+        hook.remove()
+    last = ran[-1]
+    plain = last.forward
+
+    def forward(features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            return plain(features.float())
+
+    last.forward = forward

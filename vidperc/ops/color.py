@@ -1,0 +1,134 @@
+"""Colour: integer planes of a video frame to RGB and back, the one place where it is done.
+
+Source: ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance) for the matrices, ITU-T H.273 for the codes and
+the quantisation equations. 4:2:0 and 4:2:2 chroma is taken as left-sited (H.273 chroma sample location 0), the
+default of MPEG-2, H.264 and H.265.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidperc.ops.layout import PixelLayout
+
+# H.273 matrix code -> (Kr, Kb).
+LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+
+
+def planes_to_rgb(planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int, full_range: bool) -> Tensor:
+    """RGB of one frame, (3,H,W) float32, nominal [0,1]; codes outside the legal range give values outside it.
+
+    planes: integer tensors in the order of the layout, each (h,w).
+    """
+    luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
+    first = planes[0].to(torch.float32).sub_(luma_zero).div_(luma_span)  # (H, W)
+    if layout.rgb:
+        blue, red = (plane.to(torch.float32).sub_(luma_zero).div_(luma_span) for plane in planes[1:])
+        return torch.stack((red, first, blue))
+    if layout.planes == 1:
+        return first.expand(3, -1, -1).clone()
+    height, width = first.shape
+    kr, kb = LUMA_WEIGHTS[matrix]
+    chroma = torch.stack([plane.to(torch.float32) for plane in planes[1:]])  # (2, h, w)
+    chroma.sub_(chroma_zero).div_(chroma_span)
+    if layout.shift_y:
+        chroma = _double_rows(chroma, height)
+    if layout.shift_x:
+        chroma = _double_columns(chroma, width)
+    cb, cr = chroma
+    rgb = torch.empty((3, height, width), dtype=torch.float32, device=first.device)
+    torch.add(first, cr, alpha=2 * (1 - kr), out=rgb[0])
+    torch.add(first, cb, alpha=2 * (1 - kb), out=rgb[2])
+    green = rgb[1]
+    torch.add(first, cr, alpha=-2 * (1 - kr) * kr / (1 - kr - kb), out=green)
+    green.add_(cb, alpha=-2 * (1 - kb) * kb / (1 - kr - kb))
+    return rgb
+
+
+def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: bool) -> list[Tensor]:
+    """Integer planes of one frame (3,H,W) of RGB, rounded to nearest and clamped to what the bits can hold.
+
+    The planes are uint8 for 8 bits and int16 above. Values outside [0,1] keep as much as the codes allow, so that
+    whiter-than-white of a limited-range source survives.
+    """
+    luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
+    if layout.rgb:
+        return [_quantised(rgb[channel], luma_zero, luma_span, layout.bits) for channel in (1, 2, 0)]
+    kr, kb = LUMA_WEIGHTS[matrix]
+    luma = rgb[0] * kr
+    luma.add_(rgb[1], alpha=1 - kr - kb).add_(rgb[2], alpha=kb)  # (H, W)
+    planes = [_quantised(luma, luma_zero, luma_span, layout.bits)]
+    if layout.planes == 1:
+        return planes
+    for channel, weight in ((2, kb), (0, kr)):
+        chroma = rgb[channel] - luma
+        if layout.shift_x:
+            chroma = _halve_columns(chroma)
+        if layout.shift_y:
+            chroma = _halve_rows(chroma)
+        planes.append(_quantised(chroma, chroma_zero, chroma_span / (2 * (1 - weight)), layout.bits))
+    return planes
+
+
+def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, float]:
+    """Zero and span of luma, then of chroma, in codes."""
+    step = float(1 << (bits - 8))
+    if full_range:
+        return 0.0, 256 * step - 1, 128 * step, 256 * step - 1
+    return 16 * step, 219 * step, 128 * step, 224 * step
+
+
+def _quantised(values: Tensor, zero: float, span: float, bits: int) -> Tensor:
+    codes = (values * span).add_(zero).round_().clamp_(0, (1 << bits) - 1)
+    return codes.to(torch.uint8 if bits == 8 else torch.int16)
+
+
+def _double_columns(chroma: Tensor, width: int) -> Tensor:
+    """(2,h,w) -> (2,h,width): even columns sit on chroma samples, odd ones between two."""
+    out = torch.empty((*chroma.shape[:-1], 2 * chroma.shape[-1]), dtype=chroma.dtype, device=chroma.device)
+    out[..., 0::2] = chroma
+    torch.add(chroma[..., :-1], chroma[..., 1:], out=out[..., 1:-1:2])
+    out[..., 1:-1:2].mul_(0.5)
+    out[..., -1] = chroma[..., -1]
+    return out[..., :width]
+
+
+def _double_rows(chroma: Tensor, height: int) -> Tensor:
+    """(2,h,w) -> (2,height,w): every row is a quarter of a chroma row away from the nearest one."""
+    padded = torch.cat((chroma[..., :1, :], chroma, chroma[..., -1:, :]), dim=-2)
+    near = chroma * 0.75
+    out = torch.empty(
+        (*chroma.shape[:-2], 2 * chroma.shape[-2], chroma.shape[-1]), dtype=chroma.dtype, device=chroma.device
+    )
+    torch.add(near, padded[..., :-2, :], alpha=0.25, out=out[..., 0::2, :])
+    torch.add(near, padded[..., 2:, :], alpha=0.25, out=out[..., 1::2, :])
+    return out[..., :height, :]
+
+
+def _halve_columns(chroma: Tensor) -> Tensor:
+    """(H,W) -> (H,ceil(W/2)): weights 1 2 1 around every even column."""
+    width = chroma.shape[-1]
+    if width % 2:
+        chroma = torch.cat((chroma, chroma[..., -1:]), dim=-1)
+    even, odd = chroma[..., 0::2], chroma[..., 1::2]
+    out = (even * 0.5).add_(odd, alpha=0.25)
+    out[..., 1:].add_(odd[..., :-1], alpha=0.25)
+    out[..., 0].add_(even[..., 0], alpha=0.25)
+    return out
+
+
+def _halve_rows(chroma: Tensor) -> Tensor:
+    """(H,W) -> (ceil(H/2),W): the mean of two rows."""
+    if chroma.shape[-2] % 2:
+        chroma = torch.cat((chroma, chroma[..., -1:, :]), dim=-2)
+    return (chroma[..., 0::2, :] + chroma[..., 1::2, :]).mul_(0.5)

@@ -1,0 +1,11 @@
+"""Every stage that YAML may name."""
+
+from __future__ import annotations
+
+from vidperc.stages.resize import Resize
+from vidperc.stages.upscale import Upscale
+
+STAGES: dict[str, type[Upscale] | type[Resize]] = {
+    "upscale": Upscale,
+    "resize": Resize,
+}

@@ -1,0 +1,292 @@
+"""Encoding: settings that are repeatable, and a fresh encoder for each segment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+import av.logging
+from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
+
+from vidperc.clip import Color
+from vidperc.errors import VidpercError
+from vidperc.video.planes import frame_from_planes, layout_of
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from vidperc.video.planes import Plane
+
+# SVT-AV1 writes its settings to stderr unless told not to.
+os.environ.setdefault("SVT_LOG", "1")
+
+PRIVATE_SEGMENT_FORMAT = "matroska"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What we set for an encoder unless the user says otherwise.
+
+    quality: the option that a quality is written to, with its default; "" when the encoder has none.
+    fixed: options that make it repeatable; {threads} stands for the plan's thread count.
+    params: the option that holds the encoder's own settings, to which the user's are added.
+    presets: the presets it knows; empty where opening it tells.
+    """
+
+    quality: str = ""
+    default_quality: str = ""
+    preset: str = ""
+    fixed: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: str = ""
+    presets: tuple[str, ...] = ()
+
+
+# libx264 and libx265 complain about a wrong preset on stderr, where no capture reaches.
+_X26X_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+
+RECIPES: dict[str, Recipe] = {
+    "libx264": Recipe(
+        "crf", "18", "medium", {"x264-params": "cpu-independent=1:open-gop=0"}, "x264-params", _X26X_PRESETS
+    ),
+    "libx264rgb": Recipe(
+        "crf", "18", "medium", {"x264-params": "cpu-independent=1:open-gop=0"}, "x264-params", _X26X_PRESETS
+    ),
+    "libx265": Recipe(
+        "crf",
+        "20",
+        "medium",
+        {"x265-params": "info=0:open-gop=0:pools={threads}:frame-threads=1:log-level=none"},
+        "x265-params",
+        _X26X_PRESETS,
+    ),
+    "libsvtav1": Recipe("crf", "26", "7", {"svtav1-params": "lp={threads}"}, "svtav1-params"),
+    "libvpx-vp9": Recipe("crf", "24", "", {"b": "0"}),
+    "ffv1": Recipe(fixed={"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}),
+    "prores_ks": Recipe(fixed={"profile": "3"}),
+    "h264_nvenc": Recipe("cq", "19", "p5", {"rc": "vbr", "b": "0"}),
+    "hevc_nvenc": Recipe("cq", "21", "p5", {"rc": "vbr", "b": "0"}),
+}
+
+# Their bits depend on the machine or driver, not on the settings alone.
+HARDWARE_SUFFIXES = ("_nvenc", "_qsv", "_amf", "_vaapi", "_videotoolbox", "_mf", "_v4l2m2m", "_vulkan", "_d3d12va")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Everything that decides an encoder's output: part of the plan, never re-decided."""
+
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+    threads: int = 1
+
+    @property
+    def repeatable(self) -> bool:
+        return not self.codec.endswith(HARDWARE_SUFFIXES)
+
+
+def choose_encoder(
+    *,
+    source_pix_fmt: str,
+    bits: int,
+    codec: str | None = None,
+    quality: str | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
+    options: Mapping[str, str] | None = None,
+    threads: int = 1,
+) -> EncoderSettings:
+    """The settings for an output: libx264 for 8-bit sources, libx265 above, unless the user names another.
+
+    quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
+    Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
+    """
+    name = codec or ("libx264" if bits <= 8 else "libx265")
+    encoder = _encoder(name)
+    formats = [f.name for f in encoder.video_formats or []]
+    if pix_fmt is None:
+        wanted = layout_of(source_pix_fmt).name
+        best = find_best_pix_fmt_of_list(formats, wanted)[0] if formats else None
+        pix_fmt = wanted if wanted in formats or best is None else best.name
+    elif formats and pix_fmt not in formats:
+        raise VidpercError(f"--pix-fmt {pix_fmt}: {name} does not take it, wanted one of {', '.join(formats)}")
+    recipe = RECIPES.get(name, Recipe())
+    chosen = {key: value.format(threads=threads) for key, value in recipe.fixed.items()}
+    if quality is not None:
+        if not recipe.quality and name in RECIPES:
+            raise VidpercError(f"--crf {quality}: {name} has no constant quality; leave it out")
+        chosen[recipe.quality or "crf"] = quality
+    elif recipe.quality:
+        chosen[recipe.quality] = recipe.default_quality
+    if preset and recipe.presets and preset not in recipe.presets:
+        raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
+    if preset or recipe.preset:
+        chosen["preset"] = preset or recipe.preset
+    for key, value in (options or {}).items():
+        chosen[key] = f"{chosen[key]}:{value}" if key == recipe.params and key in chosen else value
+    return EncoderSettings(codec=name, pix_fmt=pix_fmt, options=chosen, threads=threads)
+
+
+def _encoder(name: str) -> av.Codec:
+    try:
+        encoder = av.Codec(name, "w")
+    except UnknownCodecError as error:
+        raise VidpercError(
+            f"--codec {name}: no such encoder here; `vidperc doctor` lists them, libx264 is always there"
+        ) from error
+    if encoder.type != "video":
+        raise VidpercError(f"--codec {name}: is an encoder for {encoder.type}, wanted one for video")
+    return encoder
+
+
+def check_encoder(
+    settings: EncoderSettings, *, width: int, height: int, time_base: Fraction, rate: Fraction, color: Color
+) -> None:
+    """Open the encoder once, so that a setting it refuses is known before any work.
+
+    Raises VidpercError with the encoder's own words when it cannot be opened.
+    """
+    context = VideoCodecContext.create(settings.codec, "w")
+    assert isinstance(context, VideoCodecContext)
+    _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    messages: list[tuple[int, str, str]] = []
+    try:
+        with av.logging.Capture() as messages:
+            context.open()
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        said = "; ".join(text.strip() for _, _, text in messages if text.strip()) or str(error)
+        raise VidpercError(
+            f"{settings.codec} cannot encode {width}x{height} {settings.pix_fmt} with "
+            f"{_spelled(settings.options)}: {said[:300]}"
+        ) from error
+    finally:
+        av.logging.set_level(level)
+    unused = sorted(context.options)
+    if unused:
+        raise VidpercError(
+            f"{settings.codec}: has no option {', '.join(unused)}; see its documentation, or leave it out"
+        )
+    refused = [text.strip() for _, _, text in messages if "Unknown option" in text or "Error parsing option" in text]
+    if refused:
+        raise VidpercError(f"{settings.codec}: {'; '.join(refused)[:300]}")
+
+
+def _spelled(options: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in options.items()) or "no options"
+
+
+def _configure(
+    context: VideoCodecContext,
+    settings: EncoderSettings,
+    *,
+    width: int,
+    height: int,
+    time_base: Fraction,
+    rate: Fraction,
+    color: Color,
+) -> None:
+    context.width, context.height = width, height
+    context.pix_fmt = settings.pix_fmt
+    context.time_base = time_base
+    context.framerate = rate
+    context.options = dict(settings.options)
+    context.thread_count = settings.threads
+    # Before the first encode: frames do not pass these on to the stream.
+    context.colorspace = color.matrix
+    context.color_range = 2 if color.full_range else 1
+    context.color_primaries = color.primaries
+    context.color_trc = color.transfer
+
+
+class Encoder:
+    """One encoder, writing one segment to a private file; a context manager.
+
+    The file's own timestamps are of no use; `packet_pts` holds the exact ones, in the order of the packets.
+    Left by an exception, the file is removed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: EncoderSettings,
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        rate: Fraction,
+        color: Color,
+    ) -> None:
+        self.path = path
+        self.packet_pts: list[int] = []
+        self.nbytes = 0
+        self._settings = settings
+        self._layout = layout_of(settings.pix_fmt)
+        self._color = color
+        self._time_base = time_base
+        self._reformatter = VideoReformatter()
+        self._container = av.open(str(path), "w", format=PRIVATE_SEGMENT_FORMAT)
+        self._stream: VideoStream = self._container.add_stream(  # pyright: ignore[reportAttributeAccessIssue]
+            settings.codec, rate=rate, options=dict(settings.options)
+        )
+        context = self._stream.codec_context
+        _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+
+    def encode(self, planes: Sequence[Plane], pts: int) -> None:
+        """Encode one frame shown at pts ticks of the time base."""
+        frame = frame_from_planes(planes, self._layout, self._color)
+        if self._layout.name != self._settings.pix_fmt:
+            frame = self._reformatter.reformat(frame, format=self._settings.pix_fmt)
+        frame.pts = pts
+        frame.time_base = self._time_base
+        self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: Sequence[Packet[Any]]) -> None:
+        for packet in packets:
+            if packet.pts is None:
+                raise RuntimeError(f"{self._settings.codec} gave a packet without a time")
+            self.packet_pts.append(packet.pts)
+            self.nbytes += packet.size
+            self._container.mux(packet)
+
+    @property
+    def extradata(self) -> bytes:
+        return self._stream.codec_context.extradata or b""
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            try:
+                self._mux(self._stream.encode(None))
+                self._container.close()
+                return
+            except BaseException:
+                self._discard()
+                raise
+        self._discard()
+
+    def _discard(self) -> None:
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError):
+            pass  # the reason for leaving is already on its way up, and the file goes
+        finally:
+            self.path.unlink(missing_ok=True)

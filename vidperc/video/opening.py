@@ -1,0 +1,63 @@
+"""Opening files for reading, with the guards that a file from a stranger needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+
+from vidperc.errors import VidpercError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# Demuxers of self-contained files. Playlists (HLS, ffconcat, DASH) open other files and stay out.
+READABLE_FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,ogg,gif,apng,mxf,nut,dv,rm,y4m,"
+    "yuv4mpegpipe,swf,wtv,h263,h261,vc1,nsv,aac,mp3,wav,flac"
+)
+
+
+def open_input(path: Path) -> InputContainer:
+    """Open a media file for reading; the caller closes it.
+
+    Raises VidpercError when the path is no readable file, or no container that we read.
+    """
+    if not path.exists():
+        hint = "; addresses are not read, download the file first" if "://" in str(path) else ""
+        raise VidpercError(f"{path}: no such file{hint}")
+    if path.is_dir():
+        raise VidpercError(f"{path}: is a folder, wanted a video file")
+    if path.stat().st_size == 0:
+        raise VidpercError(f"{path}: is empty (0 bytes), wanted a video file")
+    try:
+        # Absolute, so that no part of a file's name can be read as a protocol ("concat:a|b").
+        return av.open(
+            str(path.absolute()),
+            mode="r",
+            container_options={"protocol_whitelist": "file", "format_whitelist": READABLE_FORMATS},
+            metadata_errors="surrogateescape",
+        )
+    except av.error.FFmpegError as error:
+        raise VidpercError(
+            f"{path}: not a video that can be read ({error.strerror}); wanted a container such as MP4, MKV, MOV or WebM"
+        ) from error
+    except PermissionError as error:
+        raise VidpercError(f"{path}: may not be read (permission denied)") from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise VidpercError(f"{path}: cannot be opened ({error})") from error
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The main video stream, never a cover picture when there is a film.
+
+    Raises VidpercError when there is none.
+    """
+    stream = container.streams.best("video")
+    if stream is None or stream.type != "video":
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
+        raise VidpercError(f"{path}: has no video stream (streams: {kinds}), wanted a video")
+    return stream  # pyright: ignore[reportReturnType]

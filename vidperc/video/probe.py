@@ -1,0 +1,178 @@
+"""What a file holds, read without decoding more than its first frame."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av.error
+from av.video.frame import VideoFrame
+
+from vidperc.clip import Color
+from vidperc.errors import VidpercError
+from vidperc.video.opening import open_input, video_stream
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
+
+UNSPECIFIED = 2
+BT709 = 1
+BT601 = 6
+HD_LINES = 720
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """One stream of a container: its place, type ("audio"), codec ("aac"), language and title where given."""
+
+    index: int
+    type: str
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    cover: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What is known about a video file and its main video stream.
+
+    time_base: seconds per tick of every pts of the video stream.
+    rate: frames per second as the container states it; for display and rate control, never for timestamps.
+    sample_aspect: width over height of one pixel.
+    rotation: degrees counter-clockwise that a player turns the picture by.
+    """
+
+    path: Path
+    container: str
+    stream: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    bits: int
+    time_base: Fraction
+    rate: Fraction
+    sample_aspect: Fraction
+    rotation: int
+    interlaced: bool
+    color: Color
+    seconds: float | None
+    chapters: int
+    metadata: dict[str, str]
+    streams: tuple[StreamInfo, ...]
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read what a file holds.
+
+    Raises VidpercError when it cannot be read, has no video or no frame that decodes.
+    """
+    with open_input(path) as container:
+        stream = video_stream(container, path)
+        streams = tuple(_stream_info(s) for s in container.streams)
+        frame = first_frame(container, stream, path)
+        context = stream.codec_context
+        color = color_of(frame)
+        for guess in color.guessed:
+            log.info("%s: the source does not state its %s", path.name, guess)
+        return VideoInfo(
+            path=path,
+            container=container.format.name,
+            stream=stream.index,
+            codec=context.name,
+            width=frame.width,
+            height=frame.height,
+            pix_fmt=frame.format.name,
+            bits=max(component.bits for component in frame.format.components),
+            time_base=stream.time_base or Fraction(1, 90000),
+            rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+            sample_aspect=stream.sample_aspect_ratio or Fraction(1),
+            rotation=frame.rotation,
+            interlaced=frame.interlaced_frame,
+            color=color,
+            seconds=_seconds(container, stream),
+            chapters=len(container.chapters()),
+            metadata=dict(container.metadata),
+            streams=streams,
+        )
+
+
+def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    """The first frame that decodes; the container stands behind it afterwards."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, MemoryError, EOFError, IndexError):
+                continue
+            if frames:
+                return frames[0]
+    except av.error.FFmpegError as error:
+        raise VidpercError(f"{path}: cannot be read ({error.strerror})") from error
+    raise VidpercError(f"{path}: its video stream has no frame that can be decoded, wanted at least one")
+
+
+def color_of(frame: VideoFrame) -> Color:
+    """The colour description of a frame; what it leaves out is assumed and named in `guessed`.
+
+    An unspecified matrix is BT.709 from 720 lines up, else BT.601; an unspecified range is limited.
+    """
+    guessed: list[str] = []
+    full_range = frame.color_range == 2
+    matrix = frame.colorspace
+    if frame.format.is_rgb or frame.format.has_palette:
+        matrix, full_range = 0, True
+    elif frame.format.name.startswith("yuvj"):
+        full_range = True
+    elif frame.color_range == 0:
+        guessed.append("range, assumed limited")
+    if not frame.format.is_rgb and not frame.format.has_palette and matrix not in _KNOWN_MATRICES:
+        matrix = BT709 if frame.height >= HD_LINES else BT601
+        guessed.append(f"matrix, assumed {'BT.709' if matrix == BT709 else 'BT.601'} from its {frame.height} lines")
+    return Color(
+        matrix=matrix,
+        full_range=full_range,
+        primaries=frame.color_primaries,
+        transfer=frame.color_trc,
+        guessed=tuple(guessed),
+    )
+
+
+# BT.709, FCC (like 601 in practice), 601 625 lines, 601 525 lines, SMPTE 240M, BT.2020 non-constant luminance.
+_KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    attached = bool(stream.disposition & stream.disposition.attached_pic)
+    return StreamInfo(
+        index=stream.index,
+        type=stream.type,
+        codec=_codec_name(stream),
+        language=stream.language,
+        title=stream.metadata.get("title"),
+        cover=attached,
+    )
+
+
+def _codec_name(stream: Stream) -> str:
+    context = getattr(stream, "codec_context", None)
+    return str(context.name) if context is not None else (stream.name or "unknown")
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def resized_color(color: Color) -> Color:
+    """The description to write on an output: what was assumed becomes stated, so that no player assumes otherwise."""
+    return replace(color, guessed=())

@@ -1,0 +1,141 @@
+"""Decoding: frames of a file with their exact times, from a seek or from the start, tolerant of damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from vidperc.errors import VidpercError
+from vidperc.video.opening import open_input, video_stream
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+MAX_DEMUX_ERRORS = 100
+
+# What FFmpeg's decoders were seen to raise on damaged packets.
+DECODE_ERRORS = (av.error.FFmpegError, MemoryError, EOFError, IndexError)
+
+
+@dataclass
+class Counts:
+    """What went wrong while reading: damaged packets, damaged frames kept, container errors, frames without a time."""
+
+    packets: int = 0
+    corrupt_packets: int = 0
+    corrupt_frames: int = 0
+    container_errors: int = 0
+    untimed_frames: int = 0
+    rescaled_frames: int = 0
+
+    @property
+    def damage(self) -> int:
+        return self.corrupt_packets + self.corrupt_frames + self.container_errors
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One decoded frame: its picture, time and duration in ticks of the stream's time base."""
+
+    frame: VideoFrame = field(repr=False)
+    pts: int
+    duration: int
+
+    @property
+    def nbytes(self) -> int:
+        return sum(plane.buffer_size for plane in self.frame.planes)
+
+
+def read_frames(
+    path: Path,
+    *,
+    start: int | None = None,
+    stop: int | None = None,
+    keyframe: tuple[int, int] | None = None,
+    timed: bool = True,
+    threads: int = 0,
+    size: tuple[int, int] | None = None,
+    counts: Counts | None = None,
+) -> Iterator[Decoded]:
+    """Decode the main video stream and give the frames with start <= pts < stop, in display order.
+
+    keyframe: (pts, dts) of the keyframe to seek to; None decodes from the start of the file.
+    timed: False where packets carry no times; frames then follow each other at the stream's rate from 0.
+    threads: of the decoder; 0 lets it choose.
+    size: width and height that every frame must have; others are scaled to it and counted.
+    counts: is added to as damage is met.
+    A damaged packet costs what it holds, never the rest; times never run backwards.
+    """
+    counts = counts if counts is not None else Counts()
+    with open_input(path) as container:
+        stream = video_stream(container, path)
+        stream.thread_type = "AUTO"
+        stream.thread_count = threads
+        if keyframe is not None:
+            container.seek(keyframe[1], stream=stream, backward=True)
+        step = _ticks_per_frame(stream)
+        reformatter = VideoReformatter()
+        last: int | None = None
+        for frame in _decode(container, stream, counts):
+            pts = frame.pts if timed else None
+            if pts is None:
+                pts = 0 if last is None else last + step
+                counts.untimed_frames += timed
+            if last is not None and pts <= last:
+                # Two frames at one time cannot both be shown; the first stays, the damage is counted.
+                counts.corrupt_frames += 1
+                continue
+            last = pts
+            if start is not None and pts < start:
+                continue
+            if stop is not None and pts >= stop:
+                return
+            counts.corrupt_frames += frame.is_corrupt
+            if size is not None and (frame.width, frame.height) != size:
+                counts.rescaled_frames += 1
+                frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
+            yield Decoded(frame, pts, frame.duration or step)
+
+
+def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[VideoFrame]:
+    for packet in _packets(container, stream, counts):
+        counts.packets += packet.size > 0
+        try:
+            frames = packet.decode()
+        except DECODE_ERRORS:
+            counts.corrupt_packets += 1
+            continue
+        yield from frames
+
+
+def _packets(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[Packet[VideoStream]]:
+    """Every packet, then the empty one that flushes the decoder, whatever the container does on the way."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except DECODE_ERRORS as error:
+            counts.container_errors += 1
+            if counts.container_errors > MAX_DEMUX_ERRORS:
+                raise VidpercError(
+                    f"{container.name}: unreadable, {counts.container_errors} container errors"
+                ) from error
+            packets = container.demux(stream)
+            continue
+        if packet is None:
+            return
+        yield packet
+
+
+def _ticks_per_frame(stream: VideoStream) -> int:
+    rate = stream.average_rate or stream.guessed_rate or 25
+    return max(1, round(1 / (rate * stream.time_base))) if stream.time_base else 1
