@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 from safetensors.torch import save_file
-from spandrel.architectures.Compact import SRVGGNetCompact
+from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.laws.recursive import Average, Blend
 from vidperc.clip import Clip
@@ -23,7 +23,7 @@ CUT = 11
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    network = SRVGGNetCompact(3, 3, num_feat=8, num_conv=4, upscale=2)
+    network = SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=4, upscale=2)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(network.state_dict(), path)
     return str(path)

@@ -52,7 +52,7 @@ def network(*, channels: int = 3) -> nn.Sequential:
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.LeakyReLU(0.25), layers[2], nn.PixelShuffle(2)).eval()
 
 
-@pytest.mark.parametrize("tile", [1, 5, 8, 16, 37, 200])
+@pytest.mark.parametrize("tile", [3, 8, 16, 37, 200])
 @pytest.mark.parametrize("size", [(21, 34), (8, 40), (3, 3), (50, 1)])
 @torch.no_grad()
 def test_tiles_with_the_reach_as_overlap_give_the_whole_frame(tile: int, size: tuple[int, int]) -> None:

@@ -14,7 +14,7 @@ import av
 import psutil
 
 from vidperc.engine.journal import Journal, Rendered, Sidecar, input_identity, job_key, sync
-from vidperc.engine.plan import Plan, Prepared, Segment, Wishes, plan_segments, usable_cores, worker_count
+from vidperc.engine.plan import Plan, Prepared, Segment, Wishes, plan_segments, segment_count, usable_cores
 from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.report import JobReport, StreamReport
 from vidperc.engine.worker import PrepareTask, Progress, RenderTask
@@ -111,7 +111,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pts, window = _selection(job, info, index)
     cores = usable_cores()
     device_is_cpu = job.wishes.device == "cpu"
-    workers = worker_count(len(pts), cores, device="cpu", asked=job.workers)
+    # Networks can only make the segments more; one worker for each that there is in any case.
+    workers = min(job.workers or cores, segment_count(len(pts)))
+    pool.start(workers)
     _encoder(job, info, 1)
     answers: list[Prepared] = []
 
@@ -123,6 +125,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     prepared = ask(max(1, cores // workers))
     if not device_is_cpu and prepared.placement.device != "cpu":
         workers = 1
+        pool.keep(workers)
         prepared = ask(cores)
     output = job.output or _default_output(job, info, prepared)
     _check_output(job, output)
@@ -257,7 +260,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
             ready.pts,
             lead=prepared.lead,
             tail=prepared.tail,
-            workers=ready.workers,
+            frame_work=prepared.frame_work,
             exact_seek=ready.info.container.startswith(("mov", "matroska")),
         ),
         versions=versions(prepared),

@@ -18,6 +18,12 @@ from vidperc.video.index import FrameIndex
 MAX_SEGMENT_FRAMES = 240
 MIN_SEGMENT_FRAMES = 60
 
+# As long as segments keep this length, there are more of them than needed, for cores that would have nothing to do.
+EVEN_SEGMENT_FRAMES = 90
+
+# Multiplications of a network in one segment, about two minutes of a slow core, as far as the fewest frames allow.
+MAX_SEGMENT_WORK = 30e12
+
 # A border moves by up to this share of a segment to fall on a cut or a keyframe of the source, where it is cheapest.
 SNAP = 0.1
 
@@ -105,7 +111,11 @@ class Wishes:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a pipeline needs and gives on this machine for frames of one size."""
+    """What a pipeline needs and gives on this machine for frames of one size.
+
+    lead, tail: frames that it reads around a segment. worker_bytes: memory that one worker is expected to take.
+    frame_work: multiplications of its networks for one frame, counted as parameters times pixels.
+    """
 
     width: int
     height: int
@@ -114,6 +124,7 @@ class Prepared:
     cards: tuple[ModelCard, ...]
     placement: Placement
     worker_bytes: int
+    frame_work: float
     versions: dict[str, str]
     remarks: tuple[str, ...]
 
@@ -124,20 +135,21 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def worker_count(frames: int, cores: int, *, device: str, asked: int | None = None) -> int:
-    """How many worker processes render: one per core on a CPU as long as each has a segment, one on a GPU."""
-    if device != "cpu":
-        return 1
-    return max(1, min(asked or cores, -(-frames // MIN_SEGMENT_FRAMES)))
+def segment_count(frames: int, frame_work: float = 0.0) -> int:
+    """Into how many segments this many frames are cut: none too long, and an even share for two or four workers.
 
-
-def segment_count(frames: int, workers: int) -> int:
-    """Into how many segments this many frames are cut: few, none too long, and the same number for every worker."""
-    needed = -(-frames // MAX_SEGMENT_FRAMES)
-    even = -(-needed // workers) * workers
-    if frames // even >= MIN_SEGMENT_FRAMES:
-        return even
-    return max(needed, min(workers, -(-frames // MIN_SEGMENT_FRAMES)))
+    frame_work: multiplications of one frame; a segment is what a crash can cost, so slow networks get shorter ones.
+    It does not depend on the machine, nor on how many workers there are: neither may change the output.
+    """
+    longest = MAX_SEGMENT_FRAMES
+    if frame_work > 0:
+        longest = max(MIN_SEGMENT_FRAMES, min(longest, int(MAX_SEGMENT_WORK / frame_work)))
+    needed = -(-frames // longest)
+    for share in (4, 2):
+        even = -(-needed // share) * share
+        if frames // even >= EVEN_SEGMENT_FRAMES:
+            return even
+    return needed
 
 
 def plan_segments(
@@ -147,18 +159,19 @@ def plan_segments(
     cuts: Sequence[int] = (),
     lead: int = 0,
     tail: int = 0,
-    workers: int = 1,
+    frame_work: float = 0.0,
     count: int | None = None,
     exact_seek: bool = True,
 ) -> tuple[Segment, ...]:
     """Cut the frames at pts, a run of the index's, into segments.
 
     cuts: pts of the frames that start a shot. lead, tail: frames of the same shot that a pipeline reads around a
-    segment. count: how many segments, None to choose for this many workers.
+    segment. count: how many segments, None to choose by the multiplications that a network
+    spends on a frame (frame_work).
     """
     every = index.pts
     offset = bisect_left(every, pts[0])
-    borders = _borders(pts, index, cuts, count or segment_count(len(pts), workers))
+    borders = _borders(pts, index, cuts, count or segment_count(len(pts), frame_work))
     whole_start, whole_end = pts[0] == every[0], pts[-1] == every[-1]
     segments: list[Segment] = []
     for number, (first, last) in enumerate(zip(borders, [*borders[1:], len(pts)], strict=True)):

@@ -66,6 +66,12 @@ class WorkerPool:
         while len(self._workers) < count:
             self._workers.append(self._spawn())
 
+    def keep(self, count: int) -> None:
+        """Stop all workers but the first so many."""
+        surplus = self._workers[count:]
+        del self._workers[count:]
+        _stop(surplus)
+
     def _spawn(self) -> _Worker:
         # Its own session or process group: Ctrl-C reaches the parent alone, which then decides.
         process = subprocess.Popen(
@@ -179,10 +185,13 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop every worker, whatever it is doing."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.wait()
-            with contextlib.suppress(OSError):
-                worker.inbox.close()
-        self._workers.clear()
+        self.keep(0)
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.wait()
+        with contextlib.suppress(OSError):
+            worker.inbox.close()

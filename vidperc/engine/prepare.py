@@ -11,7 +11,9 @@ import torch
 from vidperc.engine.plan import Prepared, Wishes
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
+from vidperc.models.load import load_model
 from vidperc.models.zoo import find_card
+from vidperc.ops.tiles import OVERLAP_WITHOUT_REACH
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement, Precision
 from vidperc.stages.upscale import Upscale
@@ -54,12 +56,9 @@ def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, thre
         threads=threads,
         instruction_set=instruction_set(),
     )
-    pipeline = Pipeline(spec, placement)
     if wishes.tile is None:
-        tile = _fastest_tile(spec, placement, cards, width, height)
-        if tile != placement.tile:
-            placement = replace(placement, tile=tile)
-            pipeline = Pipeline(spec, placement)
+        placement = replace(placement, tile=_fastest_tile(spec, placement, cards, width, height))
+    pipeline = Pipeline(spec, placement)
     prepared = Prepared(
         width=out_width,
         height=out_height,
@@ -68,7 +67,8 @@ def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, thre
         cards=cards,
         placement=placement,
         worker_bytes=_worker_bytes(placement, cards, width, height, out_width, out_height),
-        versions={"torch": torch.__version__, "python": platform.python_version()},
+        frame_work=float(sum(card.parameters for card in cards)) * width * height,
+        versions={"torch": str(torch.__version__), "python": platform.python_version()},
         remarks=tuple(remarks),
     )
     return prepared, pipeline
@@ -125,30 +125,24 @@ def _fastest_tile(
 ) -> int:
     """The tile side that a frame passes quickest with, timed on noise; 0 is the whole frame."""
     stage = next((stage for stage in spec.stages if isinstance(stage, Upscale)), None)
-    if stage is None or placement.device != "cpu" or not any(c.tileable and c.reach != 0 for c in cards):
+    if stage is None or placement.device != "cpu" or not cards[0].tileable or cards[0].reach == 0:
         return 0
-    from vidperc.models.load import load_model
-
     model = load_model(stage.model, stage.scale, placement)
-    overlap = 2 * (model.card.reach or 32)
+    overlap = 2 * (OVERLAP_WITHOUT_REACH if cards[0].reach is None else cards[0].reach)
+
+    def timed(high: int, wide: int) -> float:
+        model(torch.rand(1, 3, high, wide))
+        began = perf_counter()
+        model(torch.rand(1, 3, high, wide))
+        return perf_counter() - began
+
     seconds: dict[int, float] = {}
     for side in TILE_SIDES:
-        if side + overlap >= min(width, height) + side // 2:
-            continue
-        high, wide = min(side + overlap, height), min(side + overlap, width)
-        model(torch.rand(1, 3, high, wide))
-        began = perf_counter()
-        model(torch.rand(1, 3, high, wide))
-        tiles = -(-width // side) * -(-height // side)
-        seconds[side] = (perf_counter() - began) * tiles
-    if not seconds:
-        return 0
-    if min(seconds.values()) < WHOLE_FRAME_SECONDS:
-        frame = torch.rand(1, 3, height, width)
-        model(frame)
-        began = perf_counter()
-        model(frame)
-        seconds[0] = perf_counter() - began
+        if side < max(width, height):
+            tiles = -(-width // side) * -(-height // side)
+            seconds[side] = tiles * timed(min(side + overlap, height), min(side + overlap, width))
+    if not seconds or min(seconds.values()) < WHOLE_FRAME_SECONDS:
+        seconds[0] = timed(height, width)
     return min(seconds, key=lambda side: seconds[side])
 
 

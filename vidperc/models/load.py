@@ -52,7 +52,10 @@ def load_model(model: str, scale: int | None, placement: Placement) -> Model:
     model, scale: as `find_card` takes them.
     Networks compute in placement.precision, but the picture stays float32: the input, what is added to it, and the
     network's last layer. Sides that the network does not take are padded by reflection and cut off again.
-    Tiles overlap by the card's reach, and then give the bits of the whole frame in float32 on the CPU.
+    Tiles overlap by the card's reach, or by OVERLAP_WITHOUT_REACH where it was not found. With a reach, and with
+    activations of straight pieces (ReLU, leaky, PReLU), they give the bits of the whole frame on an x86 CPU. Smooth
+    activations (SiLU, GELU) differ by about 1e-6: torch computes the last few numbers of a tensor by another
+    exponential. Networks without a reach differ near the tiles' borders by what they see beyond the overlap.
 
     Raises VidpercError as `find_card` does, and when the network does not work in that precision.
     """

@@ -93,7 +93,8 @@ def weights_path(model: str) -> Path:
     near = get_close_matches(model.lower(), _ZOO, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise VidpercError(
-        f"{model!r}: no network of this name; {hint}wanted {_names()}, or the path of a {' or '.join(SUFFIXES[:2])} file"
+        f"{model!r}: no network of this name; {hint}wanted {_names()}, "
+        f"or the path of a {' or '.join(SUFFIXES[:2])} file"
     )
 
 

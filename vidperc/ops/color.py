@@ -63,21 +63,24 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
     """
     luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
     if layout.rgb:
-        return [_quantised(rgb[channel], luma_zero, luma_span, layout.bits) for channel in (1, 2, 0)]
+        return [_quantised(rgb[channel] * luma_span + luma_zero, layout.bits) for channel in (1, 2, 0)]
     kr, kb = LUMA_WEIGHTS[matrix]
-    luma = rgb[0] * kr
-    luma.add_(rgb[1], alpha=1 - kr - kb).add_(rgb[2], alpha=kb)  # (H, W)
-    planes = [_quantised(luma, luma_zero, luma_span, layout.bits)]
+    planes = [_quantised(_mix(rgb, (kr, 1 - kr - kb, kb), luma_zero, luma_span), layout.bits)]
     if layout.planes == 1:
         return planes
-    for channel, weight in ((2, kb), (0, kr)):
-        chroma = rgb[channel] - luma
-        if layout.shift_x:
-            chroma = _halve_columns(chroma)
-        if layout.shift_y:
-            chroma = _halve_rows(chroma)
-        planes.append(_quantised(chroma, chroma_zero, chroma_span / (2 * (1 - weight)), layout.bits))
+    # Subsampling before mixing: both are linear, and the smaller picture is mixed.
+    small = _halve_columns(_halve_rows(rgb) if layout.shift_y else rgb) if layout.shift_x else rgb
+    blue = (-kr, kr + kb - 1, 1 - kb)
+    red = (1 - kr, kr + kb - 1, -kb)
+    for weights, largest in ((blue, 1 - kb), (red, 1 - kr)):
+        planes.append(_quantised(_mix(small, weights, chroma_zero, chroma_span / (2 * largest)), layout.bits))
     return planes
+
+
+def _mix(rgb: Tensor, weights: tuple[float, float, float], zero: float, span: float) -> Tensor:
+    """(3,H,W) -> (H,W): zero + span * (weights . rgb)."""
+    mixed = rgb[0] * (weights[0] * span)
+    return mixed.add_(rgb[1], alpha=weights[1] * span).add_(rgb[2], alpha=weights[2] * span).add_(zero)
 
 
 def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, float]:
@@ -88,9 +91,10 @@ def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, flo
     return 16 * step, 219 * step, 128 * step, 224 * step
 
 
-def _quantised(values: Tensor, zero: float, span: float, bits: int) -> Tensor:
-    codes = (values * span).add_(zero).round_().clamp_(0, (1 << bits) - 1)
-    return codes.to(torch.uint8 if bits == 8 else torch.int16)
+def _quantised(codes: Tensor, bits: int) -> Tensor:
+    """The nearest whole codes that the bits can hold; works in place."""
+    whole = codes.clamp_(0, (1 << bits) - 1).add_(0.5)  # conversion cuts off what is after the point
+    return whole.to(torch.uint8 if bits == 8 else torch.int16)
 
 
 def _double_columns(chroma: Tensor, width: int) -> Tensor:
@@ -115,20 +119,19 @@ def _double_rows(chroma: Tensor, height: int) -> Tensor:
     return out[..., :height, :]
 
 
-def _halve_columns(chroma: Tensor) -> Tensor:
-    """(H,W) -> (H,ceil(W/2)): weights 1 2 1 around every even column."""
-    width = chroma.shape[-1]
-    if width % 2:
-        chroma = torch.cat((chroma, chroma[..., -1:]), dim=-1)
-    even, odd = chroma[..., 0::2], chroma[..., 1::2]
+def _halve_columns(frame: Tensor) -> Tensor:
+    """(...,H,W) -> (...,H,ceil(W/2)): weights 1 2 1 around every even column."""
+    if frame.shape[-1] % 2:
+        frame = torch.cat((frame, frame[..., -1:]), dim=-1)
+    even, odd = frame[..., 0::2], frame[..., 1::2]
     out = (even * 0.5).add_(odd, alpha=0.25)
     out[..., 1:].add_(odd[..., :-1], alpha=0.25)
     out[..., 0].add_(even[..., 0], alpha=0.25)
     return out
 
 
-def _halve_rows(chroma: Tensor) -> Tensor:
-    """(H,W) -> (ceil(H/2),W): the mean of two rows."""
-    if chroma.shape[-2] % 2:
-        chroma = torch.cat((chroma, chroma[..., -1:, :]), dim=-2)
-    return (chroma[..., 0::2, :] + chroma[..., 1::2, :]).mul_(0.5)
+def _halve_rows(frame: Tensor) -> Tensor:
+    """(...,H,W) -> (...,ceil(H/2),W): the mean of two rows."""
+    if frame.shape[-2] % 2:
+        frame = torch.cat((frame, frame[..., -1:, :]), dim=-2)
+    return (frame[..., 0::2, :] + frame[..., 1::2, :]).mul_(0.5)

@@ -35,37 +35,40 @@ def resize(frames: Tensor, size: tuple[int, int], kernel: Kernel) -> Tensor:
         raise ValueError(f"size: got {tuple(frames.shape[-2:])} to {size}, wanted sides of at least 1 pixel")
     if (height, width) == tuple(frames.shape[-2:]):
         return frames
-    count, channels = frames.shape[:2]
-    out = frames.new_empty((count, channels, height, width))
     if kernel == "bicubic":
-        _bicubic(frames, out)
+        made = _bicubic(frames, height, width)
     elif kernel == "lanczos":
-        _lanczos(frames, out)
+        made = _lanczos(frames, height, width)
     else:
         raise ValueError(f"kernel: got {kernel!r}, wanted bicubic or lanczos")
-    return out
+    if not made:
+        return frames.new_empty((0, frames.shape[1], height, width))
+    return made[0] if len(made) == 1 else torch.cat(made)  # a copy costs nearly as much as resizing
 
 
-def _bicubic(frames: Tensor, out: Tensor) -> None:
-    size = [out.shape[-2], out.shape[-1]]
-    for index in range(frames.shape[0]):
-        # A frame in channels_last order would take another kernel, whose sums round differently.
-        frame = frames[index : index + 1].contiguous()
-        out[index : index + 1] = F.interpolate(frame, size=size, mode="bicubic", align_corners=False, antialias=True)
+def _bicubic(frames: Tensor, height: int, width: int) -> list[Tensor]:
+    # A frame in channels_last order would take another kernel, whose sums round differently.
+    return [
+        F.interpolate(
+            frame[None].contiguous(), size=[height, width], mode="bicubic", align_corners=False, antialias=True
+        )
+        for frame in frames
+    ]
 
 
-def _lanczos(frames: Tensor, out: Tensor) -> None:
+def _lanczos(frames: Tensor, height: int, width: int) -> list[Tensor]:
     channels, old_height, old_width = frames.shape[1:]
-    height, width = out.shape[-2:]
     columns, column_weights = (part.to(frames.device) for part in lanczos_taps(old_width, width))
     rows, row_weights = (part.to(frames.device) for part in lanczos_taps(old_height, height))
-    for index in range(frames.shape[0]):
+    made: list[Tensor] = []
+    for frame in frames:
         # A weighted sum of whole rows is one embedding_bag, fused and about twice as fast as gathering tap by tap.
-        lines = frames[index].permute(2, 0, 1).reshape(old_width, channels * old_height)
+        lines = frame.permute(2, 0, 1).reshape(old_width, channels * old_height)
         lines = _weighted_rows(lines, columns, column_weights)  # (W, C*h)
         lines = lines.view(width, channels, old_height).permute(2, 1, 0).reshape(old_height, channels * width)
         lines = _weighted_rows(lines, rows, row_weights)  # (H, C*W)
-        out[index] = lines.view(height, channels, width).permute(1, 0, 2)
+        made.append(lines.view(1, height, channels, width).permute(0, 2, 1, 3).contiguous())
+    return made
 
 
 def _weighted_rows(lines: Tensor, taps: Tensor, weights: Tensor) -> Tensor:

@@ -81,11 +81,12 @@ def windowed(function: Callable[[Tensor, int], Tensor], past: int, future: int) 
         import torch
 
         window: deque[Clip] = deque()
-        here = 0
+        here = 0  # the place in the window of the frame that leaves next
         for single in (single for clip in clips for single in clip.singles()):
             if window and window[0].shot != single.shot:
                 yield from finish(window, here)
-                window, here = deque(), 0
+                window.clear()
+                here = 0
             window.append(single)
             if len(window) - here > future:
                 yield window[here].with_frames(function(torch.cat([c.frames for c in window]), here))

@@ -253,7 +253,7 @@ class Encoder:
             frame = self._reformatter.reformat(frame, format=self._settings.pix_fmt)
         frame.pts = pts
         frame.time_base = self._time_base
-        self._mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))  # pyright: ignore[reportUnknownArgumentType]
 
     def _mux(self, packets: Sequence[Packet[Any]]) -> None:
         for packet in packets:
@@ -275,7 +275,7 @@ class Encoder:
     ) -> None:
         if error is None:
             try:
-                self._mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None))  # pyright: ignore[reportUnknownArgumentType]
                 self._container.close()
                 return
             except BaseException:

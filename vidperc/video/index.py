@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
-
-import av.error
 
 from vidperc.errors import VidpercError
 from vidperc.video.opening import open_input, video_stream
-from vidperc.video.source import MAX_DEMUX_ERRORS, read_frames
+from vidperc.video.recovery import recovers_slowly
+from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames
+
+# Containers that state when a frame is shown. Others may only state when it is decoded, which differs with B-frames.
+STATES_DISPLAY_TIMES = ("mov", "matroska")
+
+# So many frames tell whether times that rise from packet to packet are those of display.
+ORDER_PROBE_FRAMES = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +24,11 @@ class FrameIndex:
     """When every frame is shown, and where decoding may start.
 
     pts: of each frame in display order, in ticks of the stream's time base, strictly increasing.
-    keyframes: (pts, dts) of each packet that a decoder may start at, in display order.
+    keyframes: (pts, dts) of places where a decoder may start, in display order: started at dts, all frames from pts on
+        are whole.
     last_duration: of the last frame, in ticks.
-    sequential: packets do not tell the times (raw streams); frames are counted, decoding always starts at the start.
+    sequential: packets do not tell the times of display (raw streams, AVI with B-frames); frames are given times in
+        their order, decoding always starts at the start.
     """
 
     pts: tuple[int, ...]
@@ -42,11 +50,11 @@ class FrameIndex:
 def index_frames(path: Path) -> FrameIndex:
     """Read all packets of the main video stream and return the times of its frames.
 
-    Frames that an edit list hides are left out. Nothing is decoded, unless packets carry no times.
+    Frames that an edit list hides are left out. Nothing is decoded, unless packets carry no times of display.
     Raises VidpercError when the file cannot be read or holds no frame.
     """
     times: list[int] = []
-    keyframes: list[tuple[int, int]] = []
+    starts: list[tuple[int, int, bool]] = []
     durations: dict[int, int] = {}
     untimed = 0
     with open_input(path) as container:
@@ -58,10 +66,10 @@ def index_frames(path: Path) -> FrameIndex:
         while True:
             try:
                 packet = next(packets, None)
-            except av.error.FFmpegError as error:
+            except DECODE_ERRORS as error:
                 errors += 1
                 if errors > MAX_DEMUX_ERRORS:
-                    raise VidpercError(f"{path}: unreadable after {len(times)} frames ({error.strerror})") from error
+                    raise VidpercError(f"{path}: unreadable after {len(times)} frames ({error})") from error
                 packets = container.demux(stream)
                 continue
             if packet is None:
@@ -72,23 +80,43 @@ def index_frames(path: Path) -> FrameIndex:
                 untimed += 1
                 continue
             if packet.is_keyframe:
-                keyframes.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
+                slow = stream.codec_context.name == "h264" and recovers_slowly(
+                    bytes(packet), stream.codec_context.extradata
+                )
+                starts.append((packet.pts, packet.pts if packet.dts is None else packet.dts, slow))
             if packet.is_discard:
                 continue
             times.append(packet.pts)
             durations[packet.pts] = packet.duration or 0
+        reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
     pts = tuple(sorted(set(times)))
-    if untimed or len(pts) != len(times):
+    if untimed or len(pts) != len(times) or (reorders and times == list(pts) and not _shown_as_timed(path)):
         return _count_frames(path)
     usual = round(1 / (rate * tick)) if rate and tick else 1
     gap = pts[-1] - pts[-2] if len(pts) > 1 else usual
     return FrameIndex(
         pts=pts,
-        keyframes=tuple(sorted(keyframes)),
+        keyframes=_keyframes(starts),
         last_duration=durations[max(times)] or gap or 1,
     )
+
+
+def _keyframes(starts: list[tuple[int, int, bool]]) -> tuple[tuple[int, int], ...]:
+    """(pts, dts) of the places to start at; where the picture comes back slowly, it has by the next such place."""
+    starts.sort()
+    found = {(pts, dts) for pts, dts, slow in starts if not slow}
+    found |= {(later[0], dts) for (_, dts, slow), later in pairwise(starts) if slow}
+    return tuple(sorted(found))
+
+
+def _shown_as_timed(path: Path) -> bool:
+    """Whether the first frames come out of the decoder in the order of their times."""
+    counts = Counts()
+    for _ in islice(read_frames(path, threads=1, counts=counts), ORDER_PROBE_FRAMES):
+        pass
+    return counts.corrupt_frames == 0
 
 
 def _count_frames(path: Path) -> FrameIndex:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from av.codec.codec import find_best_pix_fmt_of_list
@@ -62,5 +62,5 @@ def frame_from_planes(planes: Sequence[Plane], layout: PixelLayout, color: Color
 
 def _view(plane: VideoPlane, layout: PixelLayout, height: int, width: int) -> Plane:
     dtype = np.uint8 if layout.bits == 8 else np.uint16
-    samples: Plane = np.frombuffer(plane, dtype)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    samples = cast("Plane", np.frombuffer(cast("bytes", plane), dtype))  # a buffer, which the stubs do not say
     return samples.reshape(-1, plane.line_size // dtype().itemsize)[:height, :width]

@@ -69,7 +69,8 @@ def read_frames(
     """Decode the main video stream and give the frames with start <= pts < stop, in display order.
 
     keyframe: (pts, dts) of the keyframe to seek to; None decodes from the start of the file.
-    timed: False where packets carry no times; frames then follow each other at the stream's rate from 0.
+    timed: False where packets carry no times of display; frames then take the times of decoding in their own order,
+        and where there are none either, they follow each other at the stream's rate from 0.
     threads: of the decoder; 0 lets it choose.
     size: width and height that every frame must have; others are scaled to it and counted.
     counts: is added to as damage is met.
@@ -85,11 +86,12 @@ def read_frames(
         step = _ticks_per_frame(stream)
         reformatter = VideoReformatter()
         last: int | None = None
-        for frame in _decode(container, stream, counts):
-            pts = frame.pts if timed else None
+        frames = _decode(container, stream, counts)
+        with_times = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
+        for frame, pts in with_times:
             if pts is None:
                 pts = 0 if last is None else last + step
-                counts.untimed_frames += timed
+                counts.untimed_frames += 1
             if last is not None and pts <= last:
                 # Two frames at one time cannot both be shown; the first stays, the damage is counted.
                 counts.corrupt_frames += 1
@@ -104,6 +106,23 @@ def read_frames(
                 counts.rescaled_frames += 1
                 frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
             yield Decoded(frame, pts, frame.duration or step)
+
+
+def _in_order(frames: Iterator[VideoFrame], first: int, step: int) -> Iterator[tuple[VideoFrame, int]]:
+    """The frames with the times of decoding, moved so that the first is shown at `first`.
+
+    Frames that the decoder still held at the end of the file have none; they follow at the last distance.
+    """
+    delay, last = 0, None
+    for frame in frames:
+        if last is None:
+            delay = 0 if frame.dts is None else frame.dts - first
+            time = first
+        else:
+            time = last + step if frame.dts is None else frame.dts - delay
+            step = time - last if time > last else step
+        last = time
+        yield frame, time
 
 
 def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[VideoFrame]:
