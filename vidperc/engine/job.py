@@ -110,8 +110,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     index = index_frames(job.source)
     pts, window = _selection(job, info, index)
     cores = usable_cores()
-    device_is_cpu = job.wishes.device == "cpu"
-    # Networks can only make the segments more; one worker for each that there is in any case.
+    # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
     workers = min(job.workers or cores, segment_count(len(pts)))
     pool.start(workers)
     _encoder(job, info, 1)
@@ -123,10 +122,12 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         return answers[-1]
 
     prepared = ask(max(1, cores // workers))
-    if not device_is_cpu and prepared.placement.device != "cpu":
-        workers = 1
+    on_cpu = prepared.placement.device == "cpu"
+    better = min(job.workers or cores, segment_count(len(pts), prepared.frame_work)) if on_cpu else 1
+    if better != workers:
+        workers = better
         pool.keep(workers)
-        prepared = ask(cores)
+        prepared = ask(max(1, cores // workers))
     output = job.output or _default_output(job, info, prepared)
     _check_output(job, output)
     workers = _that_fit(workers, prepared.worker_bytes, asked=job.workers)
