@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,6 +13,18 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
+
+TEST_DATA = Path(os.environ["VIDPERC_TEST_DATA"]) if os.environ.get("VIDPERC_TEST_DATA") else None
+NO_TEST_DATA = "VIDPERC_TEST_DATA is not set; it names the folder of real videos"
+
+
+def real_videos(*folders: str, max_bytes: int) -> list[Any]:
+    """Parameters for a test: the real videos up to this size in folders of the test data, or one that skips."""
+    if TEST_DATA is None:
+        return [pytest.param(Path(), marks=pytest.mark.skip(reason=NO_TEST_DATA), id="no-data")]
+    found = sorted(path for folder in folders for path in (TEST_DATA / "videos" / folder).iterdir())
+    return [pytest.param(path, id=path.name) for path in found if path.stat().st_size <= max_bytes]
 
 
 def picture(index: int, width: int, height: int, shot: int = 0) -> np.ndarray:
@@ -68,11 +81,21 @@ def make_clip(
     return path
 
 
+def header_only(path: Path) -> Path:
+    """Write a video that was begun and holds no frame. Returns the path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = 96, 64
+        container.start_encoding()
+    return path
+
+
 def ffprobe_times(path: Path) -> list[Fraction]:
     """The times of all frames of the video stream in seconds, exactly, as ffprobe prints them."""
-    answer = _ffprobe(path, "-select_streams", "v:0", "-show_entries", "packet=pts:stream=time_base")
+    answer = _ffprobe(path, "-select_streams", "v:0", "-show_entries", "packet=pts,flags:stream=time_base")
     time_base = Fraction(answer["streams"][0]["time_base"])
-    return sorted(packet["pts"] * time_base for packet in answer["packets"])
+    shown = [packet for packet in answer["packets"] if "D" not in packet["flags"]]  # an edit list hides the others
+    return sorted(packet["pts"] * time_base for packet in shown)
 
 
 def ffprobe_packets(path: Path, kind: str = "a") -> list[str]:
@@ -83,20 +106,34 @@ def ffprobe_packets(path: Path, kind: str = "a") -> list[str]:
     return [p["data_hash"] for p in sorted(answer["packets"], key=lambda p: p["stream_index"])]
 
 
+def ffprobe_video(path: Path) -> dict[str, Any]:
+    """Everything that ffprobe prints of the video stream."""
+    return _ffprobe(path, "-select_streams", "v:0", "-show_streams")["streams"][0]
+
+
+def ffprobe_streams(path: Path) -> list[dict[str, Any]]:
+    """Everything that ffprobe prints of all streams."""
+    return _ffprobe(path, "-show_streams")["streams"]
+
+
 def _ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-of", "json", *arguments, str(path)]
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
+def plane_hash(frame: av.VideoFrame) -> str:
+    """The hash of what a frame shows, without the padding of its rows."""
+    digest = hashlib.sha256()
+    bytes_per_pixel = 2 if frame.format.components[0].bits > 8 else 1
+    if not frame.format.is_planar:
+        bytes_per_pixel = frame.format.padded_bits_per_pixel // 8
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        digest.update(np.ascontiguousarray(rows[: plane.height, : plane.width * bytes_per_pixel]))
+    return digest.hexdigest()
+
+
 def decoded_frames(path: Path) -> list[tuple[int, str]]:
     """(pts, hash of the decoded planes) of every frame."""
-    found = []
     with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            digest = hashlib.sha256()
-            for plane in frame.planes:
-                rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-                bytes_per_pixel = 2 if frame.format.components[0].bits > 8 else 1
-                digest.update(np.ascontiguousarray(rows[:, : plane.width * bytes_per_pixel]))
-            found.append((frame.pts, digest.hexdigest()))
-    return found
+        return [(frame.pts, plane_hash(frame)) for frame in container.decode(video=0)]

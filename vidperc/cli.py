@@ -32,9 +32,13 @@ IO, WHAT, MACHINE, ENCODING, RUN = "Input and output", "What to make", "Machine"
 
 Inputs = Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "-o", "--output", help="File, or folder for several inputs; else beside the input.", rich_help_panel=IO
+        "-o",
+        "--output",
+        help="File, or folder for several inputs; else beside the input.",
+        metavar="PATH",
+        rich_help_panel=IO,
     ),
 ]
 Start = Annotated[str | None, typer.Option("--start", help="From here on: 90, 1:30, 2m.", rich_help_panel=IO)]

@@ -48,6 +48,7 @@ def make_plan(clip: Path, spec: PipelineSpec, count: int, chunk: int = 3, codec:
         time_base=info.time_base,
         rate=info.rate,
         color=info.color,
+        output_color=info.color,
         last_duration=index.last_duration,
         window=None,
         timed=True,

@@ -49,15 +49,20 @@ class Display(Watcher):
     def said(self, text: str) -> None:
         log.info("%s: %s", self._name, text)
 
+    def warned(self, text: str) -> None:
+        self._line(f"{self._name}: {text}")
+
     def planned(self, plan: Plan, finished: int) -> None:
         self._total = plan.frames
         self._first = (perf_counter(), finished)
         self._printed = perf_counter()
         resumed = f", {finished} of them finished by an earlier run" if finished else ""
-        self._line(
-            f"{self._name}: {plan.frames} frames{resumed}, {plan.source_width}x{plan.source_height} to "
-            f"{plan.width}x{plan.height}, {plan.encoder.codec} {plan.encoder.pix_fmt}, {len(plan.segments)} segments"
-        )
+        if self._live or self._plain:
+            self._line(
+                f"{self._name}: {plan.frames} frames{resumed}, {plan.source_width}x{plan.source_height} to "
+                f"{plan.width}x{plan.height}, {plan.encoder.codec} {plan.encoder.pix_fmt}, "
+                f"{len(plan.segments)} segments"
+            )
         for guess in plan.color.guessed:
             log.info("%s: the source does not state its %s", self._name, guess)
         if self._live:

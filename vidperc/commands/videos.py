@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +22,7 @@ from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.identity import read_identity
+from vidperc.video.output import CONTAINERS
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
@@ -33,7 +37,7 @@ class VideoOptions:
     """What the command line says about input, output, time, machine and encoder, under the command line's names."""
 
     inputs: tuple[Path, ...]
-    output: Path | None = None
+    output: str | None = None  # as typed: a path would lose the slash at the end that means a folder
     start: str | None = None
     end: str | None = None
     sample: str | None = None
@@ -79,7 +83,46 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     inputs = _inputs(options.inputs)
     if options.report is not None and not options.report.absolute().parent.is_dir():
         raise VidpercError(f"{options.report.absolute().parent}: no such folder, the report cannot be written there")
+    if options.report is not None and options.report.is_dir():
+        raise VidpercError(f"--report {options.report}: is a folder, wanted the name of a file")
     jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
+    _refuse_equal_outputs(jobs)
+    made = _make_folder(jobs[0].folder)
+    try:
+        return _run(jobs, options)
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it holds outputs
+                made.rmdir()
+
+
+def _refuse_equal_outputs(jobs: Sequence[Job]) -> None:
+    """Two inputs of one name would write to one file in the folder of all outputs."""
+    seen: dict[tuple[Path, str], Path] = {}
+    for job in jobs:
+        if job.folder is None:
+            continue
+        suffix = job.source.suffix.lower()
+        name = job.source.stem + (suffix if suffix in CONTAINERS else ".mkv")
+        first = seen.setdefault((job.folder, name), job.source)
+        if first is not job.source:
+            raise VidpercError(
+                f"-o {job.folder}: {first} and {job.source} would both write to it under one name; run them apart"
+            )
+
+
+def _make_folder(folder: Path | None) -> Path | None:
+    """The folder, if it was not there and was made."""
+    if folder is None or folder.is_dir():
+        return None
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise VidpercError(f"-o {folder}: cannot be made a folder ({error.strerror}); choose another -o") from error
+    return folder
+
+
+def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
     outcome = _Outcome()
     with WorkerPool() as pool, Display(show_progress=not options.no_progress) as display:
         for number, job in enumerate(jobs, start=1):
@@ -100,11 +143,18 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
             except Interrupted as error:
                 display.failed(f"stopped; {error}")
                 return 130
+            except Exception as error:  # a bug of ours must not cost the other inputs their run
+                outcome.failed += 1
+                outcome.jobs.append({"source": str(job.source), "error": f"{type(error).__name__}: {error}"})
+                display.failed(f"{job.source}: this is a bug in vidperc, please report it:\n{traceback.format_exc()}")
     if options.report is not None:
         document = {"vidperc": __version__, "jobs": outcome.jobs}
-        options.report.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+        try:
+            options.report.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise VidpercError(f"--report {options.report}: cannot be written ({error.strerror})") from error
     if outcome.failed and len(jobs) > 1:
-        display.said(f"{outcome.failed} of {len(jobs)} inputs failed")
+        display.failed(f"{outcome.failed} of {len(jobs)} inputs failed")
     return 1 if outcome.failed else 0
 
 
@@ -128,11 +178,10 @@ def _inputs(paths: Sequence[Path]) -> list[Path]:
 
 
 def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, several: bool) -> Job:
-    output, folder = options.output, None
-    if output is not None and (several or output.is_dir() or str(options.output).endswith(("/", "\\"))):
-        if output.exists() and not output.is_dir():
-            raise VidpercError(f"-o {output}: is a file, wanted a folder for several inputs")
-        output.mkdir(parents=True, exist_ok=True)
+    output, folder = None if options.output is None else Path(options.output), None
+    if output is not None and (several or output.is_dir() or str(options.output).endswith(("/", os.sep))):
+        if output.is_file():
+            raise VidpercError(f"-o {options.output}: is a file, wanted a folder for several inputs")
         output, folder = None, output
     encoder_options: dict[str, str] = {}
     for text in options.encoder_options:

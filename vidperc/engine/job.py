@@ -13,6 +13,7 @@ from time import perf_counter
 import av
 import psutil
 
+from vidperc.clip import Color
 from vidperc.engine.journal import Journal, Rendered, Sidecar, input_identity, job_key, sync
 from vidperc.engine.plan import Plan, Prepared, Segment, Wishes, plan_segments, segment_count, usable_cores
 from vidperc.engine.pool import DiskFull, WorkerPool
@@ -21,14 +22,16 @@ from vidperc.engine.worker import PrepareTask, Progress, RenderTask
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
-from vidperc.video.encoder import EncoderSettings, check_encoder, choose_encoder
+from vidperc.video.encoder import EncoderSettings, check_encoder, choose_encoder, container_takes
 from vidperc.video.identity import read_identity
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS, Part, write_output
-from vidperc.video.probe import VideoInfo, probe
+from vidperc.video.planes import layout_of
+from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.verify import verify_output
 
-WEBM_ENCODERS = frozenset({"libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1"})
+ENCODER_THREADS = 4
+HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
 DISK_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
 
 
@@ -69,6 +72,9 @@ class Watcher:
     def said(self, text: str) -> None:
         """Something that the user should know."""
 
+    def warned(self, text: str) -> None:
+        """Something about the source that the output will show."""
+
     def planned(self, plan: Plan, finished: int) -> None:
         """The plan stands; so many of its frames were finished by an earlier run."""
 
@@ -94,6 +100,7 @@ class Ready:
     window: tuple[int, int] | None
     prepared: Prepared
     encoder: EncoderSettings
+    color: Color
     workers: int
     key: str
 
@@ -113,7 +120,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
     workers = min(job.workers or cores, segment_count(len(pts)))
     pool.start(workers)
-    _encoder(job, info, 1)
+    _encoder(job, info, ENCODER_THREADS)
     answers: list[Prepared] = []
 
     def ask(threads: int) -> Prepared:
@@ -131,21 +138,29 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     output = job.output or _default_output(job, info, prepared)
     _check_output(job, output)
     workers = _that_fit(workers, prepared.worker_bytes, asked=job.workers)
-    encoder = _encoder(job, info, prepared.placement.threads)
+    # A constant on CPUs, where several workers encode at once: neither they nor the machine may change the output.
+    encoder = _encoder(job, info, ENCODER_THREADS if on_cpu else max(ENCODER_THREADS, cores))
+    color = encoded_color(info.color, rgb=layout_of(encoder.pix_fmt).rgb, lines=prepared.height)
     check_encoder(
         encoder,
         width=prepared.width,
         height=prepared.height,
         time_base=info.time_base,
         rate=info.rate,
-        color=info.color,
+        color=color,
     )
+    container = CONTAINERS[output.suffix.lower()]
+    if not container_takes(container, encoder.codec):
+        raise VidpercError(
+            f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec, or an output name "
+            f"ending in .mkv"
+        )
     facts = {
         "input": input_identity(job.source),
         "pipeline": job.pipeline.settings(),
         "weights": [(card.name, card.scale, card.sha256) for card in prepared.cards],
         "window": window,
-        "encoder": (encoder.codec, encoder.pix_fmt, _encoder(job, info, 1).options),
+        "encoder": (encoder.codec, encoder.pix_fmt, encoder.options),
         "wishes": asdict(job.wishes),
         "keep_audio": job.keep_audio,
         "container": output.suffix.lower(),
@@ -160,6 +175,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         window=window,
         prepared=prepared,
         encoder=encoder,
+        color=color,
         workers=workers,
         key=job_key(facts),
     )
@@ -170,7 +186,7 @@ def _default_output(job: Job, info: VideoInfo, prepared: Prepared) -> Path:
     whole = rest == 0 and prepared.height == scale * info.height
     label = job.label or (f"x{scale}" if whole else f"{min(prepared.width, prepared.height)}p")
     suffix = job.source.suffix.lower()
-    fits = suffix in CONTAINERS and (suffix != ".webm" or _encoder(job, info, 1).codec in WEBM_ENCODERS)
+    fits = suffix in CONTAINERS and container_takes(CONTAINERS[suffix], _encoder(job, info, ENCODER_THREADS).codec)
     return (job.folder or job.source.parent) / f"{job.source.stem}_{label}{suffix if fits else '.mkv'}"
 
 
@@ -240,6 +256,18 @@ def versions(prepared: Prepared) -> dict[str, str]:
     return {"vidperc": __version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info, **prepared.versions}
 
 
+def warnings(info: VideoInfo) -> list[str]:
+    """What of a source is not handled as its owner may expect."""
+    found: list[str] = []
+    if info.interlaced:
+        found.append("the source is interlaced; its fields are enlarged as they are woven, deinterlace it first")
+    if info.alpha:
+        found.append("the source has transparency, which is not kept yet")
+    if info.color.transfer in HDR_TRANSFERS:
+        found.append("the source is HDR; its transfer is kept and tagged, its mastering metadata is not copied yet")
+    return found
+
+
 def make_plan(job: Job, ready: Ready) -> Plan:
     """The plan of a run that starts now."""
     prepared = ready.prepared
@@ -251,6 +279,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
         time_base=ready.info.time_base,
         rate=ready.info.rate,
         color=ready.info.color,
+        output_color=ready.color,
         last_duration=ready.index.last_duration,
         window=ready.window,
         timed=not ready.index.sequential,
@@ -279,6 +308,8 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     ready = prepare_job(job, pool)
     for remark in ready.prepared.remarks:
         watcher.said(remark)
+    for warning in warnings(ready.info):
+        watcher.warned(warning)
     if ready.output.exists() and not job.overwrite:
         if read_identity(ready.output) == ready.key:
             return JobReport(
@@ -286,12 +317,12 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
             )
         raise VidpercError(f"{ready.output}: exists and was made with other settings; -y overwrites it")
     with Journal(ready.output, ready.key) as journal:
-        plan = journal.read_plan()
-        if plan is None:
-            plan = make_plan(job, ready)
-            journal.write_plan(plan)
+        known = journal.read_plan()
+        plan = known or make_plan(job, ready)
         rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
         try:
+            if known is None:
+                journal.write_plan(plan)
             sidecars = rendering.run()
             watcher.joining()
             report = _finish(job, ready, plan, journal, sidecars, rendering)
@@ -451,7 +482,7 @@ def _finish(
         height=plan.height,
         time_error_seconds=error,
         streams=StreamReport(kept=copied.kept, dropped=copied.dropped),
-        color=asdict(plan.color),
+        color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
         encoder=asdict(plan.encoder),
         placement=asdict(plan.placement),
         workers=ready.workers,

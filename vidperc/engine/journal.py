@@ -73,10 +73,14 @@ def job_key(facts: dict[str, Any]) -> str:
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole, or not at all, whatever happens."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
 
 
@@ -138,6 +142,9 @@ class Journal:
             return None
 
     def write_plan(self, plan: Plan) -> None:
+        """Keep the plan of a new run; segments that are there belong to a plan that was lost, and are dropped."""
+        for stale in self.folder.glob("segment-*"):
+            stale.unlink()
         write_durably(self.folder / "plan.json", TypeAdapter(Plan).dump_json(plan, indent=1))
 
     def segment_path(self, segment: Segment) -> Path:

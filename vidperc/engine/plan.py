@@ -74,6 +74,7 @@ class Segment:
 class Plan:
     """What a run does, in full.
 
+    color: of the source. output_color: what the output is converted to and tagged with.
     width, height: of the output. time_base: seconds per tick of every pts. rate: frames per second, for rate control.
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
@@ -86,6 +87,7 @@ class Plan:
     time_base: Fraction
     rate: Fraction
     color: Color
+    output_color: Color
     last_duration: int
     window: tuple[int, int] | None
     timed: bool

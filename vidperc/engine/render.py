@@ -124,7 +124,7 @@ def _render(
             height=plan.height,
             time_base=plan.time_base,
             rate=plan.rate,
-            color=plan.color,
+            color=plan.output_color,
         ) as encoder:
             encoders.append(encoder)
             for planes, pts in frames:
@@ -133,26 +133,25 @@ def _render(
     began, began_cpu, began_all, reported = perf_counter(), thread_time(), process_time(), perf_counter()
 
     def seconds() -> dict[str, float]:
+        process = thread_time() - began_cpu
         return {
             "wall": perf_counter() - began,
             "decode": decode.cpu,
-            "process": thread_time() - began_cpu,
-            "encode": encode.cpu,
-            "all_threads": process_time() - began_all,
+            "process": process,
+            # The encoder's own threads; where a worker has several for tensor work, those that help are in it too.
+            "encode": max(0.0, process_time() - began_all - decode.cpu - process),
             "waited_for_decode": decode.waited,
             "waited_for_encode": encode.waited,
         }
 
-    layout = layout_of(plan.encoder.pix_fmt)
+    layout, color = layout_of(plan.encoder.pix_fmt), plan.output_color
     frames = prefetch(decoded, lambda item: item.nbytes, DECODED_BYTES, decode)
     with Consumer(consume, FINISHED_BYTES, encode) as sink:
         for clip in pipeline(_clips(frames, plan, segment)):
             for index, pts in enumerate(clip.pts):
                 if not segment.emits(pts):
                     continue
-                planes = rgb_to_planes(
-                    clip.frames[index], layout, matrix=plan.color.matrix, full_range=plan.color.full_range
-                )
+                planes = rgb_to_planes(clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range)
                 arrays: list[Plane] = [plane.cpu().numpy() for plane in planes]
                 sink.put((arrays, pts), sum(array.nbytes for array in arrays))
                 emitted.append(pts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ def choose_encoder(
         chosen[recipe.quality or "crf"] = quality
     elif recipe.quality:
         chosen[recipe.quality] = recipe.default_quality
+    preset = (options or {}).get("preset", preset)
     if preset and recipe.presets and preset not in recipe.presets:
         raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
     if preset or recipe.preset:
@@ -152,6 +154,16 @@ def _encoder(name: str) -> av.Codec:
     return encoder
 
 
+def container_takes(container: str, codec: str) -> bool:
+    """Whether a container, by FFmpeg's name ("mp4"), can hold what this encoder makes."""
+    with av.open(io.BytesIO(), "w", format=container) as output:
+        try:
+            output.add_stream(codec, rate=25)
+        except ValueError:
+            return False
+    return True
+
+
 def check_encoder(
     settings: EncoderSettings, *, width: int, height: int, time_base: Fraction, rate: Fraction, color: Color
 ) -> None:
@@ -159,6 +171,8 @@ def check_encoder(
 
     Raises VidpercError with the encoder's own words when it cannot be opened.
     """
+    if not container_takes(PRIVATE_SEGMENT_FORMAT, settings.codec):
+        raise VidpercError(f"--codec {settings.codec}: {PRIVATE_SEGMENT_FORMAT} does not hold it; choose another")
     context = VideoCodecContext.create(settings.codec, "w")
     assert isinstance(context, VideoCodecContext)
     _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ def open_input(path: Path) -> InputContainer:
     Raises VidpercError when the path is no readable file, or no container that we read.
     """
     if not path.exists():
-        hint = "; addresses are not read, download the file first" if "://" in str(path) else ""
+        # A path has lost one slash of "https://"; a single letter before the colon is a drive.
+        is_address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()) is not None
+        hint = "; addresses are not read, download the file first" if is_address else ""
         raise VidpercError(f"{path}: no such file{hint}")
     if path.is_dir():
         raise VidpercError(f"{path}: is a folder, wanted a video file")

@@ -96,6 +96,9 @@ def write_output(
             # A multiple, so that edit lists can state the start exactly; fine enough for the audio's own offset.
             "movie_timescale": str(ticks * -(-90000 // ticks)),
         }
+    else:
+        # Sound that begins before 0, as AAC from an MP4 does, would push every frame back by as much.
+        options = {"avoid_negative_ts": "disabled"}
     copied = Copied()
     with open_input(source.path) as container:
         try:

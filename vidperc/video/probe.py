@@ -63,6 +63,7 @@ class VideoInfo:
     sample_aspect: Fraction
     rotation: int
     interlaced: bool
+    alpha: bool
     color: Color
     seconds: float | None
     chapters: int
@@ -97,6 +98,7 @@ def probe(path: Path) -> VideoInfo:
             sample_aspect=stream.sample_aspect_ratio or Fraction(1),
             rotation=frame.rotation,
             interlaced=frame.interlaced_frame,
+            alpha=any(component.is_alpha for component in frame.format.components),
             color=color,
             seconds=_seconds(container, stream),
             chapters=len(container.chapters()),
@@ -173,6 +175,13 @@ def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
-def resized_color(color: Color) -> Color:
-    """The description to write on an output: what was assumed becomes stated, so that no player assumes otherwise."""
+def encoded_color(color: Color, *, rgb: bool, lines: int) -> Color:
+    """The description of an output made from a source of this colour; all that was assumed is stated in it.
+
+    rgb: the output holds RGB, not luma and chroma. lines: of the output; they decide the matrix of an RGB source.
+    """
+    if rgb:
+        return replace(color, matrix=0, full_range=True, guessed=())
+    if color.matrix == 0:
+        return replace(color, matrix=BT709 if lines >= HD_LINES else BT601, full_range=False, guessed=())
     return replace(color, guessed=())

@@ -85,18 +85,9 @@ def read_frames(
             container.seek(keyframe[1], stream=stream, backward=True)
         step = _ticks_per_frame(stream)
         reformatter = VideoReformatter()
-        last: int | None = None
         frames = _decode(container, stream, counts)
-        with_times = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
-        for frame, pts in with_times:
-            if pts is None:
-                pts = 0 if last is None else last + step
-                counts.untimed_frames += 1
-            if last is not None and pts <= last:
-                # Two frames at one time cannot both be shown; the first stays, the damage is counted.
-                counts.corrupt_frames += 1
-                continue
-            last = pts
+        timed_frames = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
+        for frame, pts in _rising(timed_frames, step, counts):
             if start is not None and pts < start:
                 continue
             if stop is not None and pts >= stop:
@@ -106,6 +97,33 @@ def read_frames(
                 counts.rescaled_frames += 1
                 frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
             yield Decoded(frame, pts, frame.duration or step)
+
+
+def _rising(
+    frames: Iterator[tuple[VideoFrame, int | None]], step: int, counts: Counts
+) -> Iterator[tuple[VideoFrame, int]]:
+    """The frames whose times rise; one that is out of line, ahead of or behind its neighbours, is damage and left out.
+
+    A frame waits for its successor: let through at once, a single time that is far too late would cost all frames
+    until then.
+    """
+    held: tuple[VideoFrame, int] | None = None
+    last: int | None = None
+    for frame, time in frames:
+        pts = time
+        if pts is None:
+            pts = 0 if held is None else held[1] + step
+            counts.untimed_frames += 1
+        if held is not None and pts > held[1]:
+            last = held[1]
+            yield held
+        elif held is not None:
+            counts.corrupt_frames += 1
+            if pts == held[1] or (last is not None and pts <= last):
+                continue
+        held = frame, pts
+    if held is not None:
+        yield held
 
 
 def _in_order(frames: Iterator[VideoFrame], first: int, step: int) -> Iterator[tuple[VideoFrame, int]]:

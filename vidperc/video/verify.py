@@ -58,12 +58,12 @@ def verify_output(
 
 def _decode_ends(path: Path) -> None:
     """Decode from the first and from the last keyframe, so that a header that no decoder takes is found here."""
-    with open_input(path) as container:
-        stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        for where in ("first", "last"):
-            if where == "last" and stream.duration:
-                container.seek((stream.start_time or 0) + stream.duration, stream=stream)
+    for where in ("first", "last"):
+        with open_input(path) as container:
+            stream = video_stream(container, path)
+            stream.thread_type = "AUTO"
+            if where == "last" and container.duration:
+                container.seek((container.start_time or 0) + container.duration)
             try:
                 if next(container.decode(stream), None) is None:
                     raise VidpercError(f"{path}: no frame of the output's {where} group decodes")

@@ -1,0 +1,138 @@
+"""The times of frames, and the places where decoding may start."""
+
+import itertools
+from fractions import Fraction
+
+import av
+import pytest
+
+from tests.clips import TEST_DATA, decoded_frames, ffprobe_times, header_only, make_clip, real_videos
+from vidperc.errors import VidpercError
+from vidperc.video.index import index_frames
+from vidperc.video.source import Counts, read_frames
+
+VFR = [7001 + t for t in itertools.accumulate([0, *[3003, 1501, 9000, 3754, 3003, 45045, 3003] * 5])]
+
+
+def remux(source, path, *, shift=0, container_format=None):
+    """The packets of a video under other times or in another container, as they are."""
+    with av.open(str(source)) as container, av.open(str(path), "w", format=container_format) as output:
+        stream = output.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = stream
+                output.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_variable_rate_with_b_frames_and_a_late_start(suffix, tmp_path):
+    time_base = Fraction(1, 90000)
+    path = make_clip(tmp_path / f"in{suffix}", pts=VFR, time_base=time_base, options={"bf": "3"})
+    index = index_frames(path)
+    ticks = Fraction(1, 1000) if suffix == ".mkv" else time_base
+    assert [pts * ticks for pts in index.pts] == ffprobe_times(path)
+    assert max(abs(pts * ticks - t * time_base) for pts, t in zip(index.pts, VFR, strict=True)) <= (
+        Fraction(1, 2000) if suffix == ".mkv" else 0
+    )
+    assert index.keyframes[0][0] == index.pts[0]
+    assert {pts for pts, _ in index.keyframes} <= set(index.pts)
+    assert len(index.keyframes) >= 3
+    assert not index.sequential
+
+
+@pytest.mark.parametrize("path", real_videos("awkward", "synthetic", max_bytes=700_000))
+def test_the_times_of_real_files_are_those_of_ffprobe_and_of_the_decoder(path):
+    try:
+        index = index_frames(path)
+    except VidpercError:
+        assert path.name == "audio_only_dts.mkv"
+        return
+    counts = Counts()
+    decoded = [frame.pts for frame in read_frames(path, timed=not index.sequential, counts=counts)]
+    assert set(decoded) <= set(index.pts)
+    if not counts.damage:
+        assert decoded == list(index.pts)
+    if not index.sequential and path.name != "nasa_2video_2audio_2subs.mp4":  # two films; ffprobe takes the first
+        with av.open(str(path)) as container:
+            ticks = container.streams.best("video").time_base
+        # ffprobe may be older than our FFmpeg and know no time of a frame that ours works out.
+        assert set(_known_times(path)) <= {pts * ticks for pts in index.pts}
+
+
+def _known_times(path):
+    try:
+        return ffprobe_times(path)
+    except KeyError:
+        return []
+
+
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
+    whole = make_clip(tmp_path / "whole.mp4", frames=30)
+    cut = remux(whole, tmp_path / "cut.mp4", shift=-10 * 512)  # what lies before 0 is hidden
+    with av.open(str(cut)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) > 20
+    index = index_frames(cut)
+    assert [pts * Fraction(1, 12800) for pts in index.pts] == [Fraction(k, 25) for k in range(20)]
+    assert [digest for _, digest in decoded_frames(cut)] == [digest for _, digest in decoded_frames(whole)[10:]]
+    assert [frame.pts for frame in read_frames(cut)] == list(index.pts)
+
+
+def test_a_raw_stream_is_counted_at_its_rate(tmp_path):
+    clip = make_clip(tmp_path / "in.mp4", frames=20, options={"bf": "2"})
+    raw = remux(clip, tmp_path / "in.h264")
+    index = index_frames(raw)
+    assert index.sequential and not index.keyframes
+    assert len(index.pts) == 20
+    gap = index.pts[1] - index.pts[0]
+    assert list(index.pts) == [k * gap for k in range(20)]
+    assert index.last_duration == gap
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".asf"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_b_frames_in_a_container_without_times_of_display_all_count(suffix, codec, tmp_path):
+    """Such packets say when they are decoded; taken for times of display, two of five frames were lost."""
+    clip = make_clip(tmp_path / f"in{suffix}", frames=50, time_base=Fraction(1, 25), codec=codec, options={"bf": "2"})
+    index = index_frames(clip)
+    assert len(index.pts) == 50
+    assert len({b - a for a, b in itertools.pairwise(index.pts)}) == 1
+    counts = Counts()
+    frames = list(read_frames(clip, timed=not index.sequential, counts=counts))
+    assert [frame.pts for frame in frames] == list(index.pts)
+    assert counts.damage == 0
+
+
+def test_a_refresh_that_takes_several_frames_is_no_place_to_start(tmp_path):
+    """Intra refresh: containers mark where it begins as a keyframe, the picture is whole by the next one."""
+    options = {"x264-params": "intra-refresh=1:keyint=15"}
+    clip = make_clip(tmp_path / "in.mp4", frames=100, options=options)
+    with av.open(str(clip)) as container:
+        marked = sorted((p.pts, p.dts) for p in container.demux(video=0) if p.size and p.is_keyframe)
+    index = index_frames(clip)
+    assert len(marked) >= 5
+    assert index.keyframes == (marked[0], *((later[0], dts) for (_, dts), later in itertools.pairwise(marked[1:])))
+    assert [pts for pts, _ in index.keyframes[1:]] == [pts for pts, _ in marked[2:]]
+
+
+@pytest.mark.parametrize(("suffix", "told"), [(".mp4", "no video stream"), (".mkv", "not a video")])
+def test_a_file_without_frames_is_refused(suffix, told, tmp_path):
+    path = header_only(tmp_path / f"empty{suffix}")
+    with pytest.raises(VidpercError, match=told):
+        index_frames(path)
+
+
+def test_parts_of_the_times(tmp_path):
+    index = index_frames(make_clip(tmp_path / "in.mp4", frames=30))
+    assert index.between(None, None) == index.pts
+    assert index.between(index.pts[3], index.pts[7]) == index.pts[3:7]
+    assert index.between(index.pts[3] + 1, None) == index.pts[4:]
+    place, _ = index.keyframes[1]
+    assert index.keyframes_up_to(place)[-1][0] == place
+    assert index.keyframes_up_to(place - 1)[-1][0] == index.keyframes[0][0]
+
+
+@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+def test_the_edit_list_of_a_phone_hides_nine_of_86_frames():
+    assert len(index_frames(TEST_DATA / "videos" / "awkward" / "edit_list_hlg_rot90.mp4").pts) == 77
