@@ -6,9 +6,10 @@ import pytest
 
 from tests.clips import ffprobe_packets, ffprobe_times, ffprobe_video, real_videos
 from vidperc.config.pipelines import apply_settings, load_pipeline
-from vidperc.engine.job import Job, Watcher, run_job
+from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Watcher, run_job
 
 # What would make more pixels than this at twice the size keeps its size: the times and the sound are the subject here.
 MOST_PIXELS = 140_000_000

@@ -65,9 +65,10 @@ def run(
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
     from vidperc.config.pipelines import apply_settings, load_pipeline
-    from vidperc.engine.job import Job, Watcher, run_job
+    from vidperc.engine.job import Job
     from vidperc.engine.plan import Wishes
     from vidperc.engine.pool import WorkerPool
+    from vidperc.engine.run import Watcher, run_job
 
     spec = apply_settings(load_pipeline(str(pipeline)), settings or [])
     job = Job(

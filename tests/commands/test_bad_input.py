@@ -16,7 +16,7 @@ import pytest
 from tests.clips import ffprobe_times, header_only, make_clip
 from vidperc.cli import main
 from vidperc.commands import videos
-from vidperc.engine import job as job_module
+from vidperc.engine import run as run_module
 from vidperc.engine import plan as plan_module
 from vidperc.engine.pool import WorkerPool
 from vidperc.errors import VidpercError
@@ -330,7 +330,10 @@ def test_two_inputs_of_one_name_for_one_folder(clip, refused, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "clip.mp4").write_bytes(clip.read_bytes())
     inputs = ["clip.mp4", "more/clip.mp4"]
-    refused("upscale", *inputs, "-o", "out/", told=["clip.mp4 and more/clip.mp4 would both write to it", "run them"])
+    refused("upscale", *inputs, "-o", "out/", told=["clip.mp4 and more/clip.mp4: would both write to one file in out"])
+    make_clip(tmp_path / "film.ts", frames=3)
+    make_clip(tmp_path / "film.avi", frames=3)
+    refused("upscale", "film.ts", "film.avi", told=["film.ts and film.avi: would both write", "run them apart"])
 
 
 def test_a_folder_for_outputs_that_were_not_made_is_not_left(clip, refused, vidperc, tmp_path):
@@ -370,7 +373,7 @@ def test_a_full_disk_at_the_end_keeps_what_is_finished(truncated, clip, vidperc,
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "write_output", full)
+        patch.setattr(run_module, "write_output", full)
         code, out, err = vidperc("upscale", "clip.mp4", "--no-progress")
     (folder,) = tmp_path.glob("*.vidperc-*")
     assert (code, out) == (1, [])

@@ -13,13 +13,14 @@ import av
 import pytest
 
 from tests.clips import decoded_frames, ffprobe_packets, ffprobe_streams, ffprobe_times, ffprobe_video, make_clip
-from vidperc.engine import job as job_module
 from vidperc.engine import plan as plan_module
+from vidperc.engine import run as run_module
 from vidperc.engine.estimate import estimate
-from vidperc.engine.job import Interrupted, Job, Watcher, prepare_job, run_job
+from vidperc.engine.job import Job, prepare_job
 from vidperc.engine.journal import Journal
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Interrupted, Watcher, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
@@ -85,7 +86,7 @@ def interrupted(job, pool, monkeypatch, error=KeyboardInterrupt):
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "write_output", stop)
+        patch.setattr(run_module, "write_output", stop)
         with pytest.raises((Interrupted, VidpercError)) as caught:
             run_job(job, pool, Watcher())
     assert not job.output.exists()

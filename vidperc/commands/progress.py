@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vidperc.engine.estimate import Estimate
-from vidperc.engine.job import Watcher
 from vidperc.engine.plan import Plan
 from vidperc.engine.report import JobReport, bottleneck
+from vidperc.engine.run import Watcher
 
 log = logging.getLogger("vidperc")
 

@@ -14,10 +14,11 @@ from typing import Any
 from vidperc.commands.progress import Display
 from vidperc.commands.times import parse_seconds
 from vidperc.engine.estimate import estimate
-from vidperc.engine.job import Interrupted, Job, run_job
+from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.report import JobReport
+from vidperc.engine.run import Interrupted, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
@@ -97,18 +98,15 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
 
 
 def _refuse_equal_outputs(jobs: Sequence[Job]) -> None:
-    """Two inputs of one name would write to one file in the folder of all outputs."""
+    """Two inputs of one name would write to one file, where all outputs go to one folder, or both become .mkv."""
     seen: dict[tuple[Path, str], Path] = {}
     for job in jobs:
-        if job.folder is None:
-            continue
         suffix = job.source.suffix.lower()
         name = job.source.stem + (suffix if suffix in CONTAINERS else ".mkv")
-        first = seen.setdefault((job.folder, name), job.source)
-        if first is not job.source:
-            raise VidpercError(
-                f"-o {job.folder}: {first} and {job.source} would both write to it under one name; run them apart"
-            )
+        folder = job.folder or job.source.parent
+        first = seen.setdefault((folder, name), job.source)
+        if first != job.source:
+            raise VidpercError(f"{first} and {job.source}: would both write to one file in {folder}; run them apart")
 
 
 def _make_folder(folder: Path | None) -> Path | None:

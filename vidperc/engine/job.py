@@ -1,4 +1,4 @@
-"""A job: one input, one pipeline, one output; rendered, joined, verified and put in its place."""
+"""A job: one input, one pipeline, one output; checked against both and against the machine before it runs."""
 
 from __future__ import annotations
 
@@ -8,31 +8,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from time import perf_counter
 
 import av
 import psutil
 
 from vidperc.clip import Color
-from vidperc.engine.journal import Journal, Rendered, Sidecar, input_identity, job_key, sync
-from vidperc.engine.plan import Plan, Prepared, Segment, Wishes, plan_segments, segment_count, usable_cores
-from vidperc.engine.pool import DiskFull, WorkerPool
-from vidperc.engine.report import JobReport, StreamReport
-from vidperc.engine.worker import PrepareTask, Progress, RenderTask
+from vidperc.engine.journal import input_identity, job_key
+from vidperc.engine.plan import Plan, Prepared, Wishes, plan_segments, segment_count, usable_cores
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.encoder import EncoderSettings, check_encoder, choose_encoder, container_takes
 from vidperc.video.identity import read_identity
 from vidperc.video.index import FrameIndex, index_frames
-from vidperc.video.output import CONTAINERS, Part, write_output
+from vidperc.video.output import CONTAINERS
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
-from vidperc.video.verify import verify_output
 
 ENCODER_THREADS = 4
 HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
-DISK_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,29 +60,6 @@ class Job:
     workers: int | None = None
     keep_audio: bool = True
     overwrite: bool = False
-
-
-class Watcher:
-    """What a job tells while it runs; every method may be overridden, none must be."""
-
-    def said(self, text: str) -> None:
-        """Something that the user should know."""
-
-    def warned(self, text: str) -> None:
-        """Something about the source that the output will show."""
-
-    def planned(self, plan: Plan, finished: int) -> None:
-        """The plan stands; so many of its frames were finished by an earlier run."""
-
-    def progressed(self, frames: int, seconds: Mapping[str, float]) -> None:
-        """So many frames are done in all; CPU and waiting seconds by part, over all workers."""
-
-    def joining(self) -> None:
-        """Every segment is there; the output is being written and verified."""
-
-
-class Interrupted(Exception):
-    """Ctrl-C: how far the job got and how to go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,23 +94,16 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     workers = min(job.workers or cores, segment_count(len(pts)))
     pool.start(workers)
     _encoder(job, info, ENCODER_THREADS)
-    answers: list[Prepared] = []
-
-    def ask(threads: int) -> Prepared:
-        task = PrepareTask(spec=job.pipeline, wishes=job.wishes, width=info.width, height=info.height, threads=threads)
-        pool.run([task], done=lambda _, answer: answers.append(answer))  # pyright: ignore[reportArgumentType]
-        return answers[-1]
-
-    prepared = ask(max(1, cores // workers))
+    prepared = _ask(job, info, pool, threads=max(1, cores // workers))
     on_cpu = prepared.placement.device == "cpu"
-    better = min(job.workers or cores, segment_count(len(pts), prepared.frame_work)) if on_cpu else 1
-    if better != workers:
-        workers = better
-        pool.keep(workers)
-        prepared = ask(max(1, cores // workers))
+    workers = min(job.workers or cores, segment_count(len(pts), prepared.frame_work)) if on_cpu else 1
+    if job.workers is None:
+        workers = _that_fit(workers, prepared.worker_bytes)
+    pool.keep(workers)
+    placement = replace(prepared.placement, threads=max(1, cores // workers))
+    prepared = replace(prepared, placement=placement)
     output = job.output or _default_output(job, info, prepared)
     _check_output(job, output)
-    workers = _that_fit(workers, prepared.worker_bytes, asked=job.workers)
     # A constant on CPUs, where several workers encode at once: neither they nor the machine may change the output.
     encoder = _encoder(job, info, ENCODER_THREADS if on_cpu else max(ENCODER_THREADS, cores))
     color = encoded_color(info.color, rgb=layout_of(encoder.pix_fmt).rgb, lines=prepared.height)
@@ -244,9 +210,16 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
     )
 
 
-def _that_fit(workers: int, worker_bytes: int, *, asked: int | None) -> int:
-    if asked is not None:
-        return workers
+def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, threads: int) -> Prepared:
+    """What a worker finds out about the pipeline."""
+    answers: list[Prepared] = []
+    task = PrepareTask(spec=job.pipeline, wishes=job.wishes, width=info.width, height=info.height, threads=threads)
+    pool.run([task], done=lambda _, answer: answers.append(answer))  # pyright: ignore[reportArgumentType]
+    return answers[0]
+
+
+def _that_fit(workers: int, worker_bytes: int) -> int:
+    """As many of the workers as the free memory holds, at least one."""
     room = int(psutil.virtual_memory().available * 0.8)
     return max(1, min(workers, room // worker_bytes))
 
@@ -294,210 +267,4 @@ def make_plan(job: Job, ready: Ready) -> Plan:
             exact_seek=ready.info.container.startswith(("mov", "matroska")),
         ),
         versions=versions(prepared),
-    )
-
-
-def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
-    """Do a job, or what is left of it; returns what was done.
-
-    The output appears at once and whole, or not at all. A killed or interrupted run is taken up again by the same
-    call; a finished one is recognised by the identity in its output, and nothing is done.
-    Raises VidpercError, and Interrupted on Ctrl-C.
-    """
-    began = perf_counter()
-    ready = prepare_job(job, pool)
-    for remark in ready.prepared.remarks:
-        watcher.said(remark)
-    for warning in warnings(ready.info):
-        watcher.warned(warning)
-    if ready.output.exists() and not job.overwrite:
-        if read_identity(ready.output) == ready.key:
-            return JobReport(
-                source=str(job.source), output=str(ready.output), already_done=True, frames_out=len(ready.pts)
-            )
-        raise VidpercError(f"{ready.output}: exists and was made with other settings; -y overwrites it")
-    with Journal(ready.output, ready.key) as journal:
-        known = journal.read_plan()
-        plan = known or make_plan(job, ready)
-        rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
-        try:
-            if known is None:
-                journal.write_plan(plan)
-            sidecars = rendering.run()
-            watcher.joining()
-            report = _finish(job, ready, plan, journal, sidecars, rendering)
-        except KeyboardInterrupt:
-            raise Interrupted(_how_far(journal, plan)) from None
-        except DiskFull as error:
-            raise VidpercError(f"the disk is full ({error}); {_how_far(journal, plan)}") from error
-        except OSError as error:
-            if error.errno in DISK_FULL:
-                raise VidpercError(f"the disk is full; {_how_far(journal, plan)}") from error
-            raise
-        journal.remove()
-    report.seconds["wall"] = perf_counter() - began
-    return report
-
-
-def _how_far(journal: Journal, plan: Plan) -> str:
-    kept = [segment for segment in plan.segments if journal.finished(segment)]
-    frames = sum(len(segment.pts) for segment in kept)
-    if not kept:
-        return "nothing was finished yet, nothing is left behind"
-    return (
-        f"{frames} of {plan.frames} frames are finished and kept in {journal.folder.name}; "
-        f"the same command goes on from there"
-    )
-
-
-class _Rendering:
-    """The segments of one job on their way through the pool."""
-
-    def __init__(
-        self, job: Job, ready: Ready, plan: Plan, journal: Journal, pool: WorkerPool, watcher: Watcher, began: float
-    ) -> None:
-        self._job, self._ready, self._plan = job, ready, plan
-        self._journal, self._pool, self._watcher = journal, pool, watcher
-        self._began = began
-        self.started = perf_counter()
-        self._running: dict[int, Progress] = {}
-        self._sidecars: dict[int, Sidecar] = {}
-        self._sampled = 0.0
-        self.first_frame_seconds: float | None = None
-        self.peak_memory = 0
-        self.resumed = 0
-        self.crashes = 0
-
-    def run(self) -> list[Sidecar]:
-        """Render what an earlier run left; returns the sidecars of all segments in order."""
-        todo: list[Segment] = []
-        for segment in self._plan.segments:
-            sidecar = self._journal.finished(segment)
-            if sidecar is None:
-                todo.append(segment)
-            else:
-                self._sidecars[segment.index] = sidecar
-        self.resumed = len(self._sidecars)
-        self._watcher.planned(self._plan, self._frames())
-        tasks = [
-            RenderTask(
-                source=self._job.source.absolute(),
-                spec=self._job.pipeline,
-                plan=_without_segments(self._plan),
-                segment=segment,
-                folder=self._journal.folder.absolute(),
-            )
-            for segment in todo
-        ]
-
-        def done(place: int, answer: object) -> None:
-            assert isinstance(answer, Rendered)
-            self._journal.finish(todo[place], answer.path, answer.sidecar)
-            self._running.pop(place, None)
-            self._sidecars[todo[place].index] = answer.sidecar
-            self._tell()
-
-        def progress(place: int, message: Progress) -> None:
-            self._running[place] = message
-            self._tell()
-
-        if tasks:
-            self.crashes = self._pool.run(
-                tasks, workers=self._ready.workers, done=done, progress=progress, tick=self._tick
-            )
-        return [self._sidecars[segment.index] for segment in self._plan.segments]
-
-    def _frames(self) -> int:
-        finished = sum(len(sidecar.packet_pts) for sidecar in self._sidecars.values())
-        return finished + sum(message.frames for message in self._running.values())
-
-    def _tell(self) -> None:
-        frames = self._frames()
-        if self.first_frame_seconds is None and any(m.frames for m in self._running.values()):
-            self.first_frame_seconds = perf_counter() - self._began
-        self._watcher.progressed(frames, self.seconds())
-
-    def seconds(self) -> dict[str, float]:
-        """CPU and waiting seconds by part, over all segments that are finished or running."""
-        total: dict[str, float] = {}
-        for source in (*self._sidecars.values(), *self._running.values()):
-            for part, value in source.seconds.items():
-                total[part] = total.get(part, 0.0) + value
-        return total
-
-    def _tick(self) -> None:
-        if perf_counter() - self._sampled > 1:
-            self._sampled = perf_counter()
-            self.peak_memory = max(self.peak_memory, self._pool.memory())
-
-
-def _without_segments(plan: Plan) -> Plan:
-    """The plan as a worker needs it: its own segment travels beside it, the others are none of its business."""
-    return replace(plan, segments=())
-
-
-def _finish(
-    job: Job, ready: Ready, plan: Plan, journal: Journal, sidecars: list[Sidecar], rendering: _Rendering
-) -> JobReport:
-    if len({sidecar.extradata for sidecar in sidecars}) > 1:
-        raise RuntimeError(f"{plan.encoder.codec} gave segments with different headers, they cannot be joined")
-    began = perf_counter()
-    partial = journal.folder / f"output.partial{ready.output.suffix}"
-    parts = [
-        Part(journal.segment_path(segment), sidecar.packet_pts)
-        for segment, sidecar in zip(plan.segments, sidecars, strict=True)
-        if sidecar.packet_pts
-    ]
-    if not parts:
-        raise VidpercError(f"{job.source}: no frame could be decoded, wanted {plan.frames}")
-    copied = write_output(
-        partial,
-        parts,
-        source=ready.info,
-        last_duration=plan.last_duration,
-        window=plan.window,
-        keep_audio=job.keep_audio,
-        identity=ready.key,
-    )
-    joined = perf_counter()
-    shift = plan.window[0] if plan.window else 0
-    shown = sorted(pts - shift for part in parts for pts in part.packet_pts)
-    error = verify_output(
-        partial, pts=shown, time_base=plan.time_base, size=(plan.width, plan.height), packets=copied.packets
-    )
-    sync(partial)
-    verified = perf_counter()
-    partial.replace(ready.output)
-    sync(ready.output.parent)
-    counts: dict[str, int] = {}
-    for sidecar in sidecars:
-        for name, value in sidecar.counts.items():
-            counts[name] = counts.get(name, 0) + value
-    return JobReport(
-        source=str(job.source),
-        output=str(ready.output),
-        frames_in=len(ready.pts),
-        frames_out=len(shown),
-        width=plan.width,
-        height=plan.height,
-        time_error_seconds=error,
-        streams=StreamReport(kept=copied.kept, dropped=copied.dropped),
-        color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
-        encoder=asdict(plan.encoder),
-        placement=asdict(plan.placement),
-        workers=ready.workers,
-        segments=len(plan.segments),
-        resumed_segments=rendering.resumed,
-        crashed_workers=rendering.crashes,
-        damage=counts,
-        seconds={
-            "render": began - rendering.started,
-            "join": joined - began,
-            "verify": verified - joined,
-            **{f"cpu_{part}" if not part.startswith("waited") else part: s for part, s in rendering.seconds().items()},
-        },
-        first_frame_seconds=rendering.first_frame_seconds,
-        peak_memory_bytes=rendering.peak_memory,
-        output_bytes=ready.output.stat().st_size,
-        versions=plan.versions,
     )

@@ -88,17 +88,18 @@ class WorkerPool:
         outbox: BinaryIO = process.stdout  # pyright: ignore[reportAssignmentType]
 
         def listen() -> None:
-            while True:
-                try:
-                    content = receive(outbox)
-                    message = None if content is None else pickle.loads(content)
-                except (OSError, ValueError):
-                    message = None
-                except Exception:  # an answer that cannot be read must not leave the caller waiting
-                    message = Failed(traceback.format_exc())
-                self._events.put(_Event(worker, message))
-                if message is None:
-                    return
+            with outbox:
+                while True:
+                    try:
+                        content = receive(outbox)
+                        message = None if content is None else pickle.loads(content)
+                    except (OSError, ValueError):
+                        message = None
+                    except Exception:  # an answer that cannot be read must not leave the caller waiting
+                        message = Failed(traceback.format_exc())
+                    self._events.put(_Event(worker, message))
+                    if message is None:
+                        return
 
         threading.Thread(target=listen, daemon=True).start()
         return worker
