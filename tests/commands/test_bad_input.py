@@ -16,8 +16,8 @@ import pytest
 from tests.clips import ffprobe_times, header_only, make_clip
 from vidperc.cli import main
 from vidperc.commands import videos
-from vidperc.engine import run as run_module
 from vidperc.engine import plan as plan_module
+from vidperc.engine import run as run_module
 from vidperc.engine.pool import WorkerPool
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec

@@ -23,7 +23,7 @@ ONE = ("--workers", "1")
 def clip(tmp_path_factory) -> Path:
     # 854 wide, 1708 out: a width at which x264's defaults depend on the instruction set. Low, so that it is quick.
     return make_clip(
-        tmp_path_factory.mktemp("clip") / "clip.mp4", frames=360, size=(854, 96), options={"preset": "ultrafast"}
+        tmp_path_factory.mktemp("clip") / "clip.mp4", frames=240, size=(854, 96), options={"preset": "ultrafast"}
     )
 
 

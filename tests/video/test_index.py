@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import pytest
 
-from tests.clips import TEST_DATA, decoded_frames, ffprobe_times, header_only, make_clip, real_videos
+from tests.clips import NO_TEST_DATA, TEST_DATA, decoded_frames, ffprobe_times, header_only, make_clip, real_videos
 from vidperc.errors import VidpercError
 from vidperc.video.index import index_frames
 from vidperc.video.source import Counts, read_frames
@@ -133,6 +133,6 @@ def test_parts_of_the_times(tmp_path):
     assert index.keyframes_up_to(place - 1)[-1][0] == index.keyframes[0][0]
 
 
-@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+@pytest.mark.skipif(TEST_DATA is None, reason=NO_TEST_DATA)
 def test_the_edit_list_of_a_phone_hides_nine_of_86_frames():
     assert len(index_frames(TEST_DATA / "videos" / "awkward" / "edit_list_hlg_rot90.mp4").pts) == 77

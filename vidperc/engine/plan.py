@@ -18,8 +18,6 @@ from vidperc.video.index import FrameIndex
 MAX_SEGMENT_FRAMES = 240
 MIN_SEGMENT_FRAMES = 60
 
-# As long as segments keep this length, there are more of them than needed, for cores that would have nothing to do.
-EVEN_SEGMENT_FRAMES = 90
 
 # Multiplications of a network in one segment, about two minutes of a slow core, as far as the fewest frames allow.
 MAX_SEGMENT_WORK = 30e12
@@ -140,6 +138,8 @@ def usable_cores() -> int:
 def segment_count(frames: int, frame_work: float = 0.0) -> int:
     """Into how many segments this many frames are cut: none too long, and an even share for two or four workers.
 
+    More than needed as long as they keep the least length: the bits that it costs are few, the idle cores are not.
+
     frame_work: multiplications of one frame; a segment is what a crash can cost, so slow networks get shorter ones.
     It does not depend on the machine, nor on how many workers there are: neither may change the output.
     """
@@ -149,7 +149,7 @@ def segment_count(frames: int, frame_work: float = 0.0) -> int:
     needed = -(-frames // longest)
     for share in (4, 2):
         even = -(-needed // share) * share
-        if frames // even >= EVEN_SEGMENT_FRAMES:
+        if frames // even >= MIN_SEGMENT_FRAMES:
             return even
     return needed
 
