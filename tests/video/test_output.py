@@ -292,3 +292,19 @@ def test_pixel_shape_and_rotation_stay(tmp_path):
     was, now = ffprobe_video(source), ffprobe_video(joined.output)
     assert now["sample_aspect_ratio"] == was["sample_aspect_ratio"] == "4:3"
     assert now["side_data_list"][0]["rotation"] == was["side_data_list"][0]["rotation"]
+
+
+def test_a_timecode_is_kept(tmp_path):
+    """MP4 makes a track of it, and fails at the very end unless the rate of the video is known."""
+    source = make_clip(tmp_path / "clip.mp4", frames=12)
+    with av.open(str(source)) as before, av.open(str(tmp_path / "tagged.mp4"), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0], opaque=True)
+        stream.codec_context.framerate = 25
+        stream.metadata["timecode"] = "01:00:00:00"
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    join(tmp_path / "tagged.mp4", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as result:
+        assert result.streams.video[0].metadata["timecode"] == "01:00:00:00"

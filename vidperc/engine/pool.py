@@ -170,7 +170,9 @@ class WorkerPool:
                     finished += 1
                     done(place, event.message)
         except BaseException:
-            self.close()
+            busy = [worker for worker in self._workers if worker.task is not None]
+            self._workers = [worker for worker in self._workers if worker.task is None]
+            _stop(busy)
             raise
         return sum(crashes.values())
 

@@ -71,7 +71,7 @@ def _trusted_seek(source: Path, plan: Plan, segment: Segment) -> tuple[int, int]
 
 
 def _frames(
-    source: Path, plan: Plan, segment: Segment, seek: tuple[int, int] | None, counts: Counts
+    source: Path, plan: Plan, segment: Segment, seek: tuple[int, int] | None, counts: Counts, *, threads: int = 1
 ) -> Iterator[Decoded]:
     return read_frames(
         source,
@@ -79,7 +79,7 @@ def _frames(
         stop=segment.after,
         keyframe=seek,
         timed=plan.timed,
-        threads=plan.placement.threads,
+        threads=threads,
         size=(plan.source_width, plan.source_height),
         counts=counts,
     )
@@ -113,7 +113,9 @@ def _render(
     encoders: list[Encoder] = []
 
     def decoded() -> Iterator[Decoded]:
-        frames = _frames(source, plan, segment, seek, counts)
+        # With several threads a decoder that meets damage loses frames at the end; undamaged ones are checked.
+        threads = plan.placement.threads if strict else 1
+        frames = _frames(source, plan, segment, seek, counts, threads=threads)
         return _checked(frames, segment, counts) if strict else frames
 
     def consume(frames: Iterator[tuple[list[Plane], int]]) -> None:

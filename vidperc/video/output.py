@@ -155,6 +155,7 @@ def _video_stream(
         raise VidpercError(f"{path}: {error}; choose another --codec, or an output name ending in .mkv") from error
     if path.suffix.lower() in MP4_FAMILY and template.streams.video[0].codec_context.name == "hevc":
         video.codec_tag = "hvc1"  # the only tag that Apple's players take
+    video.codec_context.framerate = source.rate  # for tags and timecodes; MP4 fails on a timecode without it
     if source.sample_aspect != 1:
         video.sample_aspect_ratio = source.sample_aspect
     if source.rotation:
@@ -175,6 +176,8 @@ def _copy_streams(
         name = describe(stream)
         if stream.type == "audio" and not keep_audio:
             copied.dropped.append(f"{name}: --no-audio")
+        elif stream.type == "data" and stream.metadata.get("timecode", "") == main.metadata.get("timecode"):
+            copied.kept.append(f"timecode {main.metadata['timecode']}")  # a tag of the video, the container's own track
         elif stream.type == "attachment":
             _copy_attachment(output, stream, name, copied)
         elif stream.type in ("audio", "subtitle"):
