@@ -242,7 +242,7 @@ def write(path: Path, *, frames: int, width: int, height: int, seed: int) -> Non
         for n, (title, start, end, shot) in enumerate(shots):
             milliseconds = [1000 * frame // RATE for frame in (start, end)]
             text = f"{n},0,Default,,0,0,0,,{title}, frames {start} to {end - 1}".encode()
-            packet = captions.codec_context.encode_subtitle(SubtitleSet.create(text, 0, 0))
+            packet = captions.codec_context.encode_subtitle(SubtitleSet.create(text, 0, 0))  # pyright: ignore[reportUnknownVariableType]
             packet.stream, packet.time_base = captions, Fraction(1, 1000)
             packet.pts = packet.dts = milliseconds[0]
             packet.duration = milliseconds[1] - milliseconds[0]
