@@ -6,23 +6,27 @@ import platform
 from dataclasses import replace
 from time import perf_counter
 
+import psutil
 import torch
 
 from vidperc.engine.plan import Prepared, Wishes
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.load import load_model
+from vidperc.models.load import Model, load_model
 from vidperc.models.zoo import find_card
-from vidperc.ops.tiles import OVERLAP_WITHOUT_REACH
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement, Precision
 from vidperc.stages.upscale import Upscale
 
-# Tile sides that are tried on a CPU, in input pixels.
-TILE_SIDES = (128, 256)
+# The tile side that is tried against the whole frame on a CPU, in input pixels; smaller ones spend more on overlap.
+TILE_SIDE = 256
+TILE_WITHOUT_REACH = 512
 
-# A whole frame is only timed when smaller tiles promise less than this.
-WHOLE_FRAME_SECONDS = 2.0
+# A whole frame is only timed when it promises to take less than this; larger ones leave the cache, tiles do not.
+WHOLE_FRAME_SECONDS = 1.5
+
+# Multiplications of a tile that may be timed, about two seconds of one core.
+MAX_TIMED_WORK = 2e11
 
 # Frames travel together up to this much on a CPU: small ones share the cost of a step, large ones stay in the cache.
 CHUNK_BYTES = 4 << 20
@@ -123,27 +127,41 @@ def _chunk(width: int, height: int, device: str) -> int:
 def _fastest_tile(
     spec: PipelineSpec, placement: Placement, cards: tuple[ModelCard, ...], width: int, height: int
 ) -> int:
-    """The tile side that a frame passes quickest with, timed on noise; 0 is the whole frame."""
+    """The tile side that a frame passes quickest with, timed on noise within a second or two; 0 is the whole frame.
+
+    A network whose reach is not known gets the whole frame as long as memory holds it: its tiles could show.
+    """
     stage = next((stage for stage in spec.stages if isinstance(stage, Upscale)), None)
     if stage is None or placement.device != "cpu" or not cards[0].tileable or cards[0].reach == 0:
         return 0
+    if cards[0].reach is None:
+        fits = 4 * _feature_bytes(cards[0], width * height) < psutil.virtual_memory().available
+        return 0 if fits else TILE_WITHOUT_REACH
+    read = TILE_SIDE + 2 * cards[0].reach
+    if max(width, height) <= read:
+        return 0
+    if cards[0].parameters * read * read > MAX_TIMED_WORK:
+        return TILE_SIDE
     model = load_model(stage.model, stage.scale, placement)
-    overlap = 2 * (OVERLAP_WITHOUT_REACH if cards[0].reach is None else cards[0].reach)
+    model(torch.rand(1, 3, 64, 64))
+    high, wide = min(read, height), min(read, width)
+    tile_seconds = _timed(model, high, wide)
+    tiles_seconds = tile_seconds * -(-width // TILE_SIDE) * -(-height // TILE_SIDE)
+    if tile_seconds * width * height / (high * wide) > WHOLE_FRAME_SECONDS:
+        return TILE_SIDE
+    return 0 if _timed(model, height, width) <= tiles_seconds else TILE_SIDE
 
-    def timed(high: int, wide: int) -> float:
-        model(torch.rand(1, 3, high, wide))
-        began = perf_counter()
-        model(torch.rand(1, 3, high, wide))
-        return perf_counter() - began
 
-    seconds: dict[int, float] = {}
-    for side in TILE_SIDES:
-        if side < max(width, height):
-            tiles = -(-width // side) * -(-height // side)
-            seconds[side] = tiles * timed(min(side + overlap, height), min(side + overlap, width))
-    if not seconds or min(seconds.values()) < WHOLE_FRAME_SECONDS:
-        seconds[0] = timed(height, width)
-    return min(seconds, key=lambda side: seconds[side])
+def _timed(model: Model, height: int, width: int) -> float:
+    noise = torch.rand(1, 3, height, width)
+    began = perf_counter()
+    model(noise)
+    return perf_counter() - began
+
+
+def _feature_bytes(card: ModelCard, pixels: int) -> int:
+    """What a network holds while it works on so many pixels: taken as six feature maps of 64 channels."""
+    return 6 * 64 * 4 * pixels + 4 * card.parameters
 
 
 def _worker_bytes(
@@ -151,7 +169,7 @@ def _worker_bytes(
 ) -> int:
     """What one worker is expected to take: itself, its read-ahead, its encoder, and the tensors of one step.
 
-    An estimate from above for planning; a network is taken to hold six feature maps of 64 channels at a time.
+    An estimate from above, for planning.
     """
     source, output = 4 * width * height, 4 * out_width * out_height
     queues = 2 * (48 << 20) + 40 * (out_width * out_height * 3 // 2)
@@ -161,5 +179,5 @@ def _worker_bytes(
         if card.parameters:
             side = placement.tile + 2 * (card.reach or 32)
             pixels = side * side if placement.tile else width * height
-            features = max(features, 6 * 64 * 4 * pixels + 4 * card.parameters)
+            features = max(features, _feature_bytes(card, pixels))
     return WORKER_BYTES + queues + pictures + features

@@ -18,7 +18,7 @@ from av.packet import Packet
 from vidperc.errors import VidpercError
 from vidperc.video.identity import append_identity, identity_tags
 from vidperc.video.opening import open_input
-from vidperc.video.probe import VideoInfo
+from vidperc.video.probe import VideoInfo, codec_name
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -176,6 +176,8 @@ def _copy_streams(
         name = describe(stream)
         if stream.type == "audio" and not keep_audio:
             copied.dropped.append(f"{name}: --no-audio")
+        elif stream.type == "data" and codec_name(stream) == "bin_data" and source.chapters:
+            continue  # an MP4's chapters as text; they are copied as chapters, and the muxer makes its own
         elif stream.type == "data" and stream.metadata.get("timecode", "") == main.metadata.get("timecode"):
             copied.kept.append(f"timecode {main.metadata['timecode']}")  # a tag of the video, the container's own track
         elif stream.type == "attachment":
@@ -184,7 +186,8 @@ def _copy_streams(
             try:
                 place = output.add_stream_from_template(stream, opaque=True)
             except (ValueError, av.error.FFmpegError) as error:
-                copied.dropped.append(f"{name}: {error}; an output name ending in .mkv would keep it")
+                hint = "" if output.format.name == "matroska" else "; an output name ending in .mkv may keep it"
+                copied.dropped.append(f"{name}: {error}{hint}")
                 continue
             _copy_stream_tags(stream, place)
             places[stream.index] = place
@@ -196,8 +199,7 @@ def _copy_streams(
 
 def describe(stream: Stream) -> str:
     """A stream in a few words: "audio 1 (aac, eng)"."""
-    context = getattr(stream, "codec_context", None)
-    details = [context.name if context is not None else stream.name, stream.language]
+    details = [codec_name(stream), stream.language]
     return f"{stream.type} {stream.index} ({', '.join(str(d) for d in details if d)})"
 
 
@@ -292,7 +294,7 @@ def _other_packets(
     for packet in container.demux([container.streams[index] for index in places]):
         index = packet.stream.index
         when = packet.pts if packet.pts is not None else packet.dts
-        if packet.size == 0 or when is None:
+        if packet.size == 0 or when is None or is_gap(packet):
             continue
         if first is not None and end is not None:
             if when * packet.time_base >= end:
@@ -308,6 +310,11 @@ def _other_packets(
         packet.stream = places[index]
         copied.packets[places[index].index] = copied.packets.get(places[index].index, 0) + 1
         yield packet
+
+
+def is_gap(packet: Packet[Any]) -> bool:
+    """Whether a packet is the empty text that fills the gaps of an MP4's subtitles; each muxer makes its own."""
+    return codec_name(packet.stream) == "mov_text" and bytes(packet) == b"\0\0"
 
 
 def _decode_seconds(packet: Packet[Any]) -> Fraction:

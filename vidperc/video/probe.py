@@ -157,14 +157,15 @@ def _stream_info(stream: Stream) -> StreamInfo:
     return StreamInfo(
         index=stream.index,
         type=stream.type,
-        codec=_codec_name(stream),
+        codec=codec_name(stream),
         language=stream.language,
         title=stream.metadata.get("title"),
         cover=attached,
     )
 
 
-def _codec_name(stream: Stream) -> str:
+def codec_name(stream: Stream) -> str:
+    """The codec of any stream, whether or not there is a decoder for it."""
     context = getattr(stream, "codec_context", None)
     return str(context.name) if context is not None else (stream.name or "unknown")
 
