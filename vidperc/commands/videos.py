@@ -82,10 +82,8 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     """
     spec.check()
     inputs = _inputs(options.inputs)
-    if options.report is not None and not options.report.absolute().parent.is_dir():
-        raise VidpercError(f"{options.report.absolute().parent}: no such folder, the report cannot be written there")
-    if options.report is not None and options.report.is_dir():
-        raise VidpercError(f"--report {options.report}: is a folder, wanted the name of a file")
+    if options.report is not None:
+        _check_report(options.report)
     jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
     _refuse_equal_outputs(jobs)
     made = _make_folder(jobs[0].folder)
@@ -95,6 +93,15 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
         if made:
             with contextlib.suppress(OSError):  # it holds outputs
                 made.rmdir()
+
+
+def _check_report(report: Path) -> None:
+    if not report.absolute().parent.is_dir():
+        raise VidpercError(f"--report {report}: its folder does not exist, make it first")
+    if report.is_dir():
+        raise VidpercError(f"--report {report}: is a folder, wanted the name of a file")
+    if report.suffix.lower() != ".json":
+        raise VidpercError(f"--report {report}: got the ending {report.suffix or 'none'}, wanted .json")
 
 
 def _refuse_equal_outputs(jobs: Sequence[Job]) -> None:
@@ -138,22 +145,28 @@ def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
                 outcome.failed += 1
                 outcome.jobs.append({"source": str(job.source), "error": str(error)})
                 display.failed(str(error))
-            except Interrupted as error:
-                display.failed(f"stopped; {error}")
+            except (Interrupted, KeyboardInterrupt) as error:
+                display.failed(f"stopped; {str(error) or 'nothing was begun'}")
+                _write_report(options.report, outcome)
                 return 130
             except Exception as error:  # a bug of ours must not cost the other inputs their run
                 outcome.failed += 1
                 outcome.jobs.append({"source": str(job.source), "error": f"{type(error).__name__}: {error}"})
                 display.failed(f"{job.source}: this is a bug in vidperc, please report it:\n{traceback.format_exc()}")
-    if options.report is not None:
-        document = {"vidperc": __version__, "jobs": outcome.jobs}
-        try:
-            options.report.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise VidpercError(f"--report {options.report}: cannot be written ({error.strerror})") from error
+    _write_report(options.report, outcome)
     if outcome.failed and len(jobs) > 1:
         display.failed(f"{outcome.failed} of {len(jobs)} inputs failed")
     return 1 if outcome.failed else 0
+
+
+def _write_report(path: Path | None, outcome: _Outcome) -> None:
+    if path is None:
+        return
+    document = {"vidperc": __version__, "jobs": outcome.jobs}
+    try:
+        path.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise VidpercError(f"--report {path}: cannot be written ({error.strerror})") from error
 
 
 def _facts(report: JobReport) -> dict[str, Any]:

@@ -24,11 +24,14 @@ _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, ser_json_inf_nan=
 
 
 class PipelineFile(BaseModel):
-    """What a pipeline's YAML holds; the stages inherit the strictness of this type."""
+    """What a pipeline's YAML holds; the stages inherit the strictness of this type.
+
+    The name becomes part of the names of outputs, so it is made of letters, digits, blanks, dots and dashes.
+    """
 
     model_config = _STRICT
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\w[\w .-]*$")]
     description: str = ""
     stages: Annotated[list[AnyStage], Field(min_length=1)]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import psutil
@@ -27,7 +28,7 @@ from vidperc.video.output import CONTAINERS
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 
-ENCODER_THREADS = 4
+ENCODER_THREADS = 2
 HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
 
 
@@ -67,6 +68,7 @@ class Ready:
     """A job that was checked against its input and the machine."""
 
     output: Path
+    identity: dict[str, Any]
     info: VideoInfo
     index: FrameIndex
     pts: tuple[int, ...]
@@ -86,6 +88,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pool.start(1)  # it imports torch while we read the input
     if job.output is not None:
         _check_output(job, job.output)
+    if not job.source.is_file():
+        probe(job.source)  # says why
+    identity = input_identity(job.source)
     info = probe(job.source)
     index = index_frames(job.source)
     pts, window = _selection(job, info, index)
@@ -102,7 +107,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pool.keep(workers)
     placement = replace(prepared.placement, threads=max(1, cores // workers))
     prepared = replace(prepared, placement=placement)
-    output = job.output or _default_output(job, info, prepared)
+    # Absolute: a relative name with a colon in it would be read as a protocol.
+    output = (job.output or _default_output(job, info, prepared)).absolute()
     _check_output(job, output)
     # A constant on CPUs, where several workers encode at once: neither they nor the machine may change the output.
     encoder = _encoder(job, info, ENCODER_THREADS if on_cpu else max(ENCODER_THREADS, cores))
@@ -122,7 +128,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
             f"ending in .mkv"
         )
     facts = {
-        "input": input_identity(job.source),
+        "input": identity,
         "pipeline": job.pipeline.settings(),
         "weights": [(card.name, card.scale, card.sha256) for card in prepared.cards],
         "window": window,
@@ -135,6 +141,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     }
     return Ready(
         output=output,
+        identity=identity,
         info=info,
         index=index,
         pts=pts,

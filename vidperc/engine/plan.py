@@ -39,6 +39,7 @@ class Segment:
     after: pts of the frame that follows the tail, where reading stops; None reads to the end.
     cuts: pts, within what it reads, of the frames that start a new shot.
     seeks: keyframes (pts, dts) to decode from, the preferred first; empty means the start of the file.
+    nbytes: of its frames in the source; what took many bits there takes long here.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Segment:
     after: int | None = None
     cuts: tuple[int, ...] = ()
     seeks: tuple[tuple[int, int], ...] = ()
+    nbytes: int = 0
 
     @property
     def read_from(self) -> int | None:
@@ -136,7 +138,7 @@ def usable_cores() -> int:
 
 
 def segment_count(frames: int, frame_work: float = 0.0) -> int:
-    """Into how many segments this many frames are cut: none too long, and an even share for two or four workers.
+    """Into how many segments this many frames are cut: none too long, and an even share for two, four or eight workers.
 
     More than needed as long as they keep the least length: the bits that it costs are few, the idle cores are not.
 
@@ -147,7 +149,7 @@ def segment_count(frames: int, frame_work: float = 0.0) -> int:
     if frame_work > 0:
         longest = max(MIN_SEGMENT_FRAMES, min(longest, int(MAX_SEGMENT_WORK / frame_work)))
     needed = -(-frames // longest)
-    for share in (4, 2):
+    for share in (8, 4, 2):
         even = -(-needed // share) * share
         if frames // even >= MIN_SEGMENT_FRAMES:
             return even
@@ -196,6 +198,7 @@ def plan_segments(
                 tail=tail_pts,
                 after=every[read_to] if read_to < len(every) else None,
                 cuts=tuple(c for c in cuts if read_from < c and (read_to >= len(every) or c < every[read_to])),
+                nbytes=sum(index.nbytes[low:high]),
                 seeks=() if start is None and not lead_pts else _seeks(index, read_from, exact_seek),
             )
         )

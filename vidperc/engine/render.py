@@ -163,6 +163,8 @@ def _render(
     encoder = encoders[0]
     if sorted(encoder.packet_pts) != emitted:
         raise RuntimeError(f"segment {segment.index}: {len(emitted)} frames in, {len(encoder.packet_pts)} encoded")
+    if not emitted:
+        partial.touch()  # damage took every frame; the encoder has written nothing
     sidecar = Sidecar(
         packet_pts=tuple(encoder.packet_pts),
         sha256=sha256_of(partial),

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from time import perf_counter
 
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
-from vidperc.engine.journal import Journal, Rendered, Sidecar, sync
+from vidperc.engine.journal import Journal, Rendered, Sidecar, input_identity, sync
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.report import JobReport, StreamReport
@@ -123,6 +123,8 @@ class _Rendering:
                 todo.append(segment)
             else:
                 self._sidecars[segment.index] = sidecar
+        # The longest first, so that the workers finish together.
+        todo.sort(key=lambda segment: segment.nbytes, reverse=True)
         self.resumed = len(self._sidecars)
         self._watcher.planned(self._plan, self._frames())
         tasks = [
@@ -185,7 +187,7 @@ def _without_segments(plan: Plan) -> Plan:
 def _finish(
     job: Job, ready: Ready, plan: Plan, journal: Journal, sidecars: list[Sidecar], rendering: _Rendering
 ) -> JobReport:
-    if len({sidecar.extradata for sidecar in sidecars}) > 1:
+    if len({sidecar.extradata for sidecar in sidecars if sidecar.packet_pts}) > 1:
         raise RuntimeError(f"{plan.encoder.codec} gave segments with different headers, they cannot be joined")
     began = perf_counter()
     partial = journal.folder / f"output.partial{ready.output.suffix}"
@@ -213,6 +215,11 @@ def _finish(
     )
     sync(partial)
     verified = perf_counter()
+    if input_identity(job.source) != ready.identity:
+        journal.remove()
+        raise VidpercError(f"{job.source}: was changed while it was read, its output is thrown away; run it again")
+    if not job.overwrite and ready.output.exists():
+        raise VidpercError(f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}")
     partial.replace(ready.output)
     sync(ready.output.parent)
     counts: dict[str, int] = {}

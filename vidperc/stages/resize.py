@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Resize(PerFrame):
     """Resample every frame so that its short side has `resolution` pixels; the aspect stays.
 
-    resolution: the short side, in pixels; the long side is rounded to the nearest even number.
+    resolution: the short side, in pixels, even; the long side is rounded to the nearest even number.
     kernel: lanczos (3 lobes) or bicubic (Keys, a = -0.5), both antialiased when they shrink.
     """
 
@@ -27,6 +27,8 @@ class Resize(PerFrame):
     def __post_init__(self) -> None:
         if not 16 <= self.resolution <= 16384:
             raise ValueError(f"resolution: got {self.resolution}, wanted 16 to 16384 pixels for the short side")
+        if self.resolution % 2:
+            raise ValueError(f"resolution: got {self.resolution}, wanted an even number, as encoders do")
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         long = max(2, 2 * round(self.resolution * max(width, height) / min(width, height) / 2))

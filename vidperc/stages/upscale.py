@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vidperc.models.zoo import find_card
+from vidperc.models.zoo import LARGEST_SCALE, find_card
 from vidperc.placement import Placement
 from vidperc.stages.stage import PerFrame, Stream, per_frame
 
@@ -21,6 +21,10 @@ class Upscale(PerFrame):
     kind: Literal["upscale"] = "upscale"
     model: str = "bicubic"
     scale: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 1 <= self.scale <= LARGEST_SCALE:
+            raise ValueError(f"scale: got {self.scale}, wanted a whole number from 1 to {LARGEST_SCALE}")
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         scale = find_card(self.model, self.scale).scale

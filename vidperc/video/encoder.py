@@ -184,9 +184,10 @@ def check_encoder(
             context.open()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         said = "; ".join(text.strip() for _, _, text in messages if text.strip()) or str(error)
+        advice = "; for odd sizes try --pix-fmt yuv444p" if (width % 2 or height % 2) else ""
         raise VidpercError(
             f"{settings.codec} cannot encode {width}x{height} {settings.pix_fmt} with "
-            f"{_spelled(settings.options)}: {said[:300]}"
+            f"{_spelled(settings.options)}: {said[:300]}{advice}"
         ) from error
     finally:
         av.logging.set_level(level)

@@ -27,6 +27,7 @@ class FrameIndex:
     keyframes: (pts, dts) of places where a decoder may start, in display order: started at dts, all frames from pts on
         are whole.
     last_duration: of the last frame, in ticks.
+    nbytes: of each frame's packet, in the order of pts; empty when they are not known.
     sequential: packets do not tell the times of display (raw streams, AVI with B-frames); frames are given times in
         their order, decoding always starts at the start.
     """
@@ -34,6 +35,7 @@ class FrameIndex:
     pts: tuple[int, ...]
     keyframes: tuple[tuple[int, int], ...]
     last_duration: int
+    nbytes: tuple[int, ...] = ()
     sequential: bool = False
 
     def between(self, start: int | None, stop: int | None) -> tuple[int, ...]:
@@ -56,6 +58,7 @@ def index_frames(path: Path) -> FrameIndex:
     times: list[int] = []
     starts: list[tuple[int, int, bool]] = []
     durations: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     untimed = 0
     with open_input(path) as container:
         stream = video_stream(container, path)
@@ -88,6 +91,7 @@ def index_frames(path: Path) -> FrameIndex:
                 continue
             times.append(packet.pts)
             durations[packet.pts] = packet.duration or 0
+            sizes[packet.pts] = packet.size
         reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
@@ -100,6 +104,7 @@ def index_frames(path: Path) -> FrameIndex:
         pts=pts,
         keyframes=_keyframes(starts),
         last_duration=durations[max(times)] or gap or 1,
+        nbytes=tuple(sizes[time] for time in pts),
     )
 
 

@@ -132,9 +132,8 @@ def _start(output: OutputContainer, path: Path) -> None:
     try:
         output.start_encoding()
     except (av.error.FFmpegError, ValueError) as error:
-        raise VidpercError(
-            f"{path}: {output.format.name} cannot hold these streams ({error}); an output name ending in .mkv can"
-        ) from error
+        hint = "choose another --codec" if output.format.name == "matroska" else "an output name ending in .mkv may"
+        raise VidpercError(f"{output.format.name} cannot hold these streams ({error}); {hint}") from error
 
 
 def _close_quietly(output: OutputContainer) -> None:
@@ -158,8 +157,8 @@ def _video_stream(
     video.codec_context.framerate = source.rate  # for tags and timecodes; MP4 fails on a timecode without it
     if source.sample_aspect != 1:
         video.sample_aspect_ratio = source.sample_aspect
-    if source.rotation:
-        video.set_display_rotation(source.rotation)
+    if source.display_matrix is not None:
+        video.set_display_matrix(source.display_matrix)
     return video, template
 
 
@@ -304,6 +303,8 @@ def _other_packets(
                 continue
             if (when + max(packet.duration or 0, 1)) * packet.time_base <= first:
                 continue
+            if packet.stream.type == "subtitle" and packet.duration:
+                packet.duration = min(packet.duration, round(end / packet.time_base) - when)
             back = round(first / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - back
             packet.dts = None if packet.dts is None else packet.dts - back

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import av.error
 from av.video.frame import VideoFrame
@@ -16,6 +17,8 @@ from vidperc.errors import VidpercError
 from vidperc.video.opening import open_input, video_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
@@ -48,6 +51,8 @@ class VideoInfo:
     rate: frames per second as the container states it; for display and rate control, never for timestamps.
     sample_aspect: width over height of one pixel.
     rotation: degrees counter-clockwise that a player turns the picture by.
+    display_matrix: how it does so, mirroring too: 9 numbers row by row, 16.16 fixed point (ISO/IEC 14496-12, 8.3.2);
+        None where the source has none.
     """
 
     path: Path
@@ -62,6 +67,7 @@ class VideoInfo:
     rate: Fraction
     sample_aspect: Fraction
     rotation: int
+    display_matrix: tuple[int, ...] | None
     interlaced: bool
     alpha: bool
     color: Color
@@ -97,6 +103,7 @@ def probe(path: Path) -> VideoInfo:
             rate=stream.average_rate or stream.guessed_rate or Fraction(25),
             sample_aspect=stream.sample_aspect_ratio or Fraction(1),
             rotation=frame.rotation,
+            display_matrix=_display_matrix(frame),
             interlaced=frame.interlaced_frame,
             alpha=any(component.is_alpha for component in frame.format.components),
             color=color,
@@ -150,6 +157,14 @@ def color_of(frame: VideoFrame) -> Color:
 
 # BT.709, FCC (like 601 in practice), 601 625 lines, 601 525 lines, SMPTE 240M, BT.2020 non-constant luminance.
 _KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+    for item in cast("Iterable[Any]", frame.side_data):
+        if item.type.name == "DISPLAYMATRIX":
+            turned = struct.unpack("<9i", bytes(item))
+            return (*turned[:6], 0, 0, turned[8])  # without the shift, which counts pixels of the source's size
+    return None
 
 
 def _stream_info(stream: Stream) -> StreamInfo:
