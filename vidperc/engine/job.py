@@ -28,7 +28,7 @@ from vidperc.video.output import CONTAINERS
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 
-ENCODER_THREADS = 2
+ENCODER_THREADS = 1
 HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
 
 

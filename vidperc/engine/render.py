@@ -18,7 +18,7 @@ from vidperc.ops.color import planes_to_rgb, rgb_to_planes
 from vidperc.pipeline import Pipeline
 from vidperc.video.encoder import Encoder
 from vidperc.video.planes import Plane, frame_planes, layout_of
-from vidperc.video.prefetch import Consumer, Meter, prefetch
+from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
 from vidperc.video.source import Counts, Decoded, read_frames
 
 # Read ahead by this much at most, in decoded and in finished frames; always at least one frame.
@@ -109,8 +109,8 @@ def _render(
 ) -> Rendered:
     counts = Counts()
     decode, encode = Meter(), Meter()
+    here = Meter()  # of encoding, in this thread
     emitted: list[int] = []
-    encoders: list[Encoder] = []
 
     def decoded() -> Iterator[Decoded]:
         # With several threads a decoder that meets damage loses frames at the end; undamaged ones are checked.
@@ -118,24 +118,10 @@ def _render(
         frames = _frames(source, plan, segment, seek, counts, threads=threads)
         return _checked(frames, segment, counts) if strict else frames
 
-    def consume(frames: Iterator[tuple[list[Plane], int]]) -> None:
-        with Encoder(
-            partial,
-            plan.encoder,
-            width=plan.width,
-            height=plan.height,
-            time_base=plan.time_base,
-            rate=plan.rate,
-            color=plan.output_color,
-        ) as encoder:
-            encoders.append(encoder)
-            for planes, pts in frames:
-                encoder.encode(planes, pts)
-
     began, began_cpu, began_all, reported = perf_counter(), thread_time(), process_time(), perf_counter()
 
     def seconds() -> dict[str, float]:
-        process = thread_time() - began_cpu
+        process = thread_time() - began_cpu - here.cpu
         return {
             "wall": perf_counter() - began,
             "decode": decode.cpu,
@@ -147,20 +133,39 @@ def _render(
         }
 
     layout, color = layout_of(plan.encoder.pix_fmt), plan.output_color
+    alone = plan.placement.device == "cpu" and plan.placement.threads == 1  # every core has a worker of its own
     frames = prefetch(decoded, lambda item: item.nbytes, DECODED_BYTES, decode)
-    with Consumer(consume, FINISHED_BYTES, encode) as sink:
-        for clip in pipeline(_clips(frames, plan, segment)):
-            for index, pts in enumerate(clip.pts):
-                if not segment.emits(pts):
-                    continue
-                planes = rgb_to_planes(clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range)
-                arrays: list[Plane] = [plane.cpu().numpy() for plane in planes]
-                sink.put((arrays, pts), sum(array.nbytes for array in arrays))
-                emitted.append(pts)
-            if report is not None and perf_counter() - reported > REPORT_EVERY:
-                reported = perf_counter()
-                report(len(emitted), seconds())
-    encoder = encoders[0]
+    with Encoder(
+        partial,
+        plan.encoder,
+        width=plan.width,
+        height=plan.height,
+        time_base=plan.time_base,
+        rate=plan.rate,
+        color=color,
+    ) as encoder:
+
+        def encode_one(item: tuple[list[Plane], int]) -> None:
+            encoder.encode(*item)
+
+        def encode_all(items: Iterator[tuple[list[Plane], int]]) -> None:
+            for item in items:
+                encode_one(item)
+
+        with Inline(encode_one, here) if alone else Consumer(encode_all, FINISHED_BYTES, encode) as sink:
+            for clip in pipeline(_clips(frames, plan, segment)):
+                for index, pts in enumerate(clip.pts):
+                    if not segment.emits(pts):
+                        continue
+                    planes = rgb_to_planes(clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range)
+                    arrays: list[Plane] = [plane.cpu().numpy() for plane in planes]
+                    sink.put((arrays, pts), sum(array.nbytes for array in arrays))
+                    emitted.append(pts)
+                if report is not None and perf_counter() - reported > REPORT_EVERY:
+                    reported = perf_counter()
+                    report(len(emitted), seconds())
+        flushing = thread_time()
+    here.cpu += thread_time() - flushing  # the encoder's lookahead, often half of a segment
     if sorted(encoder.packet_pts) != emitted:
         raise RuntimeError(f"segment {segment.index}: {len(emitted)} frames in, {len(encoder.packet_pts)} encoded")
     if not emitted:
