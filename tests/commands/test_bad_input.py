@@ -232,9 +232,9 @@ def test_an_unknown_network(model, clip, refused):
 @pytest.mark.parametrize(
     ("scale", "told"),
     [
-        ("0", "got scale 0, wanted a whole number from 1 to 8"),
-        ("-1", "got scale -1, wanted a whole number from 1 to 8"),
-        ("9", "got scale 9, wanted a whole number from 1 to 8"),
+        ("0", "got 0, wanted a whole number from 1 to 8"),
+        ("-1", "got -1, wanted a whole number from 1 to 8"),
+        ("9", "got 9, wanted a whole number from 1 to 8"),
         ("abc", "Invalid value for '-s' / '--scale'"),
         ("1.5", "Invalid value for '-s' / '--scale'"),
     ],

@@ -1,5 +1,6 @@
 """Jobs: finished, resumed, refused, cut to an excerpt; one pool of workers for all of them."""
 
+import itertools
 import json
 import os
 import signal
@@ -470,3 +471,51 @@ def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(source, tmp_pat
     assert (report["segments"], report["resumed_segments"], report["frames_out"]) == (3, 1, FRAMES)
     assert ffprobe_times(tmp_path / "out.mp4") == ffprobe_times(source)
     assert listing(tmp_path) == ["out.mp4", "report.json"]
+
+
+def test_damage_over_a_whole_segment_costs_that_segment_only(tmp_path, pool):
+    source = make_clip(tmp_path / "clip.mp4", frames=480, size=(64, 48))
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    for start, stop in itertools.pairwise(places[240:]):
+        data[start:stop] = bytes(stop - start)
+    source.write_bytes(data)
+    output = tmp_path / "out.mp4"
+    report = run_job(Job(source=source, output=output, pipeline=TWICE, preset="ultrafast"), pool, Watcher())
+    assert report.segments > 2
+    assert 230 <= report.frames_out < 480
+    assert len(decoded_frames(output)) == report.frames_out
+
+
+def test_an_input_that_changes_during_the_run_is_noticed(tmp_path, pool):
+    source = make_clip(tmp_path / "clip.mp4", frames=30)
+    output = tmp_path / "out.mp4"
+
+    class Meddler(Watcher):
+        def joining(self):
+            make_clip(source, frames=30, cuts=(3,))
+
+    with pytest.raises(VidpercError, match="was changed while it was read"):
+        run_job(Job(source=source, output=output, pipeline=TWICE), pool, Meddler())
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_an_output_that_appears_during_the_run_is_not_overwritten(tmp_path, pool):
+    source = make_clip(tmp_path / "clip.mp4", frames=30)
+    output = tmp_path / "out.mp4"
+
+    class Other(Watcher):
+        def joining(self):
+            output.write_text("somebody else's")
+
+    with pytest.raises(VidpercError, match="appeared while this job ran"):
+        run_job(Job(source=source, output=output, pipeline=TWICE), pool, Other())
+    assert output.read_text() == "somebody else's"
+
+
+def test_a_name_with_a_colon_is_a_name(tmp_path, pool, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "clip.mp4", frames=12).rename(tmp_path / "12:30 talk.mp4")
+    report = run_job(Job(source=Path("12:30 talk.mp4"), pipeline=TWICE), pool, Watcher())
+    assert Path(report.output).name == "12:30 talk_x2.mp4"

@@ -308,3 +308,18 @@ def test_a_timecode_is_kept(tmp_path):
     join(tmp_path / "tagged.mp4", tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as result:
         assert result.streams.video[0].metadata["timecode"] == "01:00:00:00"
+
+
+def test_a_mirrored_picture_stays_mirrored(tmp_path):
+    source = make_clip(tmp_path / "clip.mp4", frames=6)
+    with av.open(str(source)) as before, av.open(str(tmp_path / "mirrored.mp4"), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0], opaque=True)
+        stream.set_display_rotation(90, hflip=True)
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    join(tmp_path / "mirrored.mp4", tmp_path / "out.mp4")
+    wanted = probe(tmp_path / "mirrored.mp4").display_matrix
+    assert wanted is not None and probe(source).display_matrix is None
+    assert probe(tmp_path / "out.mp4").display_matrix == wanted

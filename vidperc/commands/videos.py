@@ -97,7 +97,7 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
 
 def _check_report(report: Path) -> None:
     if not report.absolute().parent.is_dir():
-        raise VidpercError(f"--report {report}: its folder does not exist, make it first")
+        raise VidpercError(f"{report.absolute().parent}: no such folder, the report cannot be written there")
     if report.is_dir():
         raise VidpercError(f"--report {report}: is a folder, wanted the name of a file")
     if report.suffix.lower() != ".json":

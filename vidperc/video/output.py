@@ -159,6 +159,8 @@ def _video_stream(
         video.sample_aspect_ratio = source.sample_aspect
     if source.display_matrix is not None:
         video.set_display_matrix(source.display_matrix)
+    elif source.rotation:
+        video.set_display_rotation(source.rotation)
     return video, template
 
 

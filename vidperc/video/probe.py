@@ -17,8 +17,6 @@ from vidperc.errors import VidpercError
 from vidperc.video.opening import open_input, video_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from av.container import InputContainer
     from av.stream import Stream
     from av.video.stream import VideoStream
@@ -52,7 +50,7 @@ class VideoInfo:
     sample_aspect: width over height of one pixel.
     rotation: degrees counter-clockwise that a player turns the picture by.
     display_matrix: how it does so, mirroring too: 9 numbers row by row, 16.16 fixed point (ISO/IEC 14496-12, 8.3.2);
-        None where the source has none.
+        None where the source has none that can be read.
     """
 
     path: Path
@@ -160,11 +158,14 @@ _KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
-    for item in cast("Iterable[Any]", frame.side_data):
-        if item.type.name == "DISPLAYMATRIX":
-            turned = struct.unpack("<9i", bytes(item))
-            return (*turned[:6], 0, 0, turned[8])  # without the shift, which counts pixels of the source's size
-    return None
+    try:
+        item = cast("dict[str, Any]", frame.side_data).get("DISPLAYMATRIX")
+    except ValueError:  # PyAV gives up on all side data when it does not know the type of one; the angle remains
+        return None
+    if item is None:
+        return None
+    turned = struct.unpack("<9i", bytes(item))
+    return (*turned[:6], 0, 0, turned[8])  # without the shift, which counts pixels of the source's size
 
 
 def _stream_info(stream: Stream) -> StreamInfo:
