@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import psutil
 
 from vidperc.clip import Color
 from vidperc.engine.journal import input_identity, job_key
-from vidperc.engine.plan import Plan, Prepared, Wishes, plan_segments, segment_count, usable_cores
+from vidperc.engine.plan import EXACT_SEEK_FORMATS, Plan, Prepared, Wishes, plan_segments, segment_count, usable_cores
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
@@ -195,7 +196,7 @@ def _selection(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[tuple[int,
     if job.sample is not None:
         end = min(end, start + job.sample)
     low, high = first + start / info.time_base, first + end / info.time_base
-    pts = index.pts[bisect_left(index.pts, low) : bisect_left(index.pts, high)]
+    pts = index.between(ceil(low), ceil(high))
     if not pts:
         raise VidpercError(
             f"{info.path}: no frame between {float(start):g} s and {float(end):g} s; it lasts {float(total):.3f} s"
@@ -271,7 +272,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
             lead=prepared.lead,
             tail=prepared.tail,
             frame_work=prepared.frame_work,
-            exact_seek=ready.info.container.startswith(("mov", "matroska")),
+            exact_seek=ready.info.container.startswith(EXACT_SEEK_FORMATS),
         ),
         versions=versions(prepared),
     )
