@@ -33,6 +33,9 @@ os.environ.setdefault("SVT_LOG", "1")
 
 PRIVATE_SEGMENT_FORMAT = "matroska"
 
+# Frames by which decode times stay behind in a private file; more than any encoder reorders.
+DECODE_DELAY = 64
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -249,6 +252,7 @@ class Encoder:
         self.path = path
         self.packet_pts: list[int] = []
         self.nbytes = 0
+        self._given: list[int] = []
         self._settings = settings
         self._layout = layout_of(settings.pix_fmt)
         self._color = color
@@ -268,12 +272,16 @@ class Encoder:
             frame = self._reformatter.reformat(frame, format=self._settings.pix_fmt)
         frame.pts = pts
         frame.time_base = self._time_base
+        self._given.append(pts)
         self._mux(self._stream.encode(frame))  # pyright: ignore[reportUnknownArgumentType]
 
     def _mux(self, packets: Sequence[Packet[Any]]) -> None:
         for packet in packets:
             if packet.pts is None:
                 raise RuntimeError(f"{self._settings.codec} gave a packet without a time")
+            # Not the encoder's own: x265 gives random ones when there are fewer frames than it holds back.
+            behind = len(self.packet_pts) - DECODE_DELAY
+            packet.dts = self._given[behind] if behind >= 0 else self._given[0] + behind
             self.packet_pts.append(packet.pts)
             self.nbytes += packet.size
             self._container.mux(packet)
