@@ -44,6 +44,6 @@ def test_every_frame_time_and_sound_packet_of_a_real_file_is_in_its_output(sourc
     now = ffprobe_video(job.output)
     assert (now["width"], now["height"]) == (scale * was["width"], scale * was["height"])
     assert now.get("color_range", "tv") == ("pc" if was["pix_fmt"].startswith("yuvj") else was.get("color_range", "tv"))
-    assert now.get("sample_aspect_ratio", "1:1") == was.get("sample_aspect_ratio", "1:1")
+    assert now.get("sample_aspect_ratio") == was.get("sample_aspect_ratio")
     assert Fraction(now["start_time"]) == Fraction(was["start_time"])
     assert report.streams.dropped == []

@@ -49,6 +49,7 @@ def make_plan(clip: Path, spec: PipelineSpec, count: int, chunk: int = 3, codec:
         rate=info.rate,
         color=info.color,
         output_color=info.color,
+        sample_aspect=info.sample_aspect,
         last_duration=index.last_duration,
         window=None,
         timed=True,

@@ -43,6 +43,7 @@ def encode_parts(source: Path, folder: Path, *, segments: int = 3, **choices: An
             time_base=info.time_base,
             rate=info.rate,
             color=info.color,
+            sample_aspect=info.sample_aspect,
         ) as encoder:
             for decoded in mine:
                 encoder.encode(frame_planes(decoded.frame, layout, reformatter), decoded.pts)

@@ -294,6 +294,41 @@ def test_pixel_shape_and_rotation_stay(tmp_path):
     assert now["side_data_list"][0]["rotation"] == was["side_data_list"][0]["rotation"]
 
 
+@pytest.mark.parametrize("aspect", [None, Fraction(1), Fraction(32, 27)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_shape_of_pixels_is_stated_where_the_source_states_it(suffix, aspect, tmp_path):
+    """Square ones too; and PyAV cannot have Matroska's muxer write it, so the encoder does."""
+    source = shaped_clip(tmp_path / "in.mp4", aspect)
+    joined = join(source, tmp_path / f"out{suffix}")
+    was, now = ffprobe_video(source), ffprobe_video(joined.output)
+    assert was.get("sample_aspect_ratio") == (f"{aspect.numerator}:{aspect.denominator}" if aspect else None)
+    assert now.get("sample_aspect_ratio") == was.get("sample_aspect_ratio")
+    assert joined.copied.dropped == []
+
+
+@pytest.mark.parametrize(("aspect", "lost"), [(None, 0), (Fraction(1), 0), (Fraction(4, 3), 1)])
+def test_a_shape_of_pixels_that_is_lost_is_told(aspect, lost, tmp_path):
+    source = shaped_clip(tmp_path / "in.mp4", aspect)
+    joined = join(source, tmp_path / "out.webm", codec="libvpx-vp9", options={"cpu-used": "8"})
+    assert [sentence.startswith("sample aspect 4:3: vp9 in webm") for sentence in joined.copied.dropped] == [
+        True
+    ] * lost
+
+
+def shaped_clip(path, aspect):
+    """A clip whose container states this sample aspect; None leaves it out."""
+    plain = make_clip(path.with_name("plain.mp4"), frames=6)
+    with av.open(str(plain)) as before, av.open(str(path), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        if aspect is not None:
+            stream.sample_aspect_ratio = aspect
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    return path
+
+
 def test_a_timecode_is_kept(tmp_path):
     """MP4 makes a track of it, and fails at the very end unless the rate of the video is known."""
     source = make_clip(tmp_path / "clip.mp4", frames=12)

@@ -72,7 +72,7 @@ def _lines(info: VideoInfo, index: FrameIndex) -> list[str]:
         lines.append("  times       none in the packets; frames are counted at the stated rate")
     if info.rotation:
         lines.append(f"  rotation    {info.rotation} degrees")
-    if info.sample_aspect != 1:
+    if info.sample_aspect is not None and info.sample_aspect != 1:
         lines.append(f"  pixels      {info.sample_aspect} wide")
     if info.interlaced:
         lines.append("  interlaced  yes")

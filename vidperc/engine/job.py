@@ -261,6 +261,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
         rate=ready.info.rate,
         color=ready.info.color,
         output_color=ready.color,
+        sample_aspect=ready.info.sample_aspect,
         last_duration=ready.index.last_duration,
         window=ready.window,
         timed=not ready.index.sequential,

@@ -76,6 +76,7 @@ class Plan:
 
     color: of the source. output_color: what the output is converted to and tagged with.
     width, height: of the output. time_base: seconds per tick of every pts. rate: frames per second, for rate control.
+    sample_aspect: width over height of one pixel, None where the source does not say.
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
     """
@@ -88,6 +89,7 @@ class Plan:
     rate: Fraction
     color: Color
     output_color: Color
+    sample_aspect: Fraction | None
     last_duration: int
     window: tuple[int, int] | None
     timed: bool

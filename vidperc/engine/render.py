@@ -143,6 +143,7 @@ def _render(
         time_base=plan.time_base,
         rate=plan.rate,
         color=color,
+        sample_aspect=plan.sample_aspect,
     ) as encoder:
 
         def encode_one(item: tuple[list[Plane], int]) -> None:

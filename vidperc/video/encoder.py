@@ -234,6 +234,7 @@ def _configure(
 class Encoder:
     """One encoder, writing one segment to a private file; a context manager.
 
+    sample_aspect: width over height of one pixel, for encoders that state it in what they write; None leaves it out.
     The file's own timestamps are of no use; `packet_pts` holds the exact ones, in the order of the packets.
     Left by an exception, the file is removed.
     """
@@ -248,6 +249,7 @@ class Encoder:
         time_base: Fraction,
         rate: Fraction,
         color: Color,
+        sample_aspect: Fraction | None = None,
     ) -> None:
         self.path = path
         self.packet_pts: list[int] = []
@@ -264,6 +266,8 @@ class Encoder:
         )
         context = self._stream.codec_context
         _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+        if sample_aspect is not None:
+            context.sample_aspect_ratio = sample_aspect
 
     def encode(self, planes: Sequence[Plane], pts: int) -> None:
         """Encode one frame shown at pts ticks of the time base."""

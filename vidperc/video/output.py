@@ -109,6 +109,7 @@ def write_output(
         try:
             video, template = _video_stream(output, parts[0].path, path, source)
             with template:
+                _check_aspect(output, template.streams.video[0], source, copied)
                 places = _copy_streams(output, container, source, copied, keep_audio=keep_audio)
                 _copy_tags(output, container, source, identity)
                 _copy_chapters(output, container, source, window, copied)
@@ -155,13 +156,24 @@ def _video_stream(
     if path.suffix.lower() in MP4_FAMILY and template.streams.video[0].codec_context.name == "hevc":
         video.codec_tag = "hvc1"  # the only tag that Apple's players take
     video.codec_context.framerate = source.rate  # for tags and timecodes; MP4 fails on a timecode without it
-    if source.sample_aspect != 1:
+    if source.sample_aspect is not None:
         video.sample_aspect_ratio = source.sample_aspect
     if source.display_matrix is not None:
         video.set_display_matrix(source.display_matrix)
     elif source.rotation:
         video.set_display_rotation(source.rotation)
     return video, template
+
+
+def _check_aspect(output: OutputContainer, encoded: VideoStream, source: VideoInfo, copied: Copied) -> None:
+    """Say so where the shape of a pixel is lost: in Matroska only the encoded pictures can state it, not all do."""
+    wanted = source.sample_aspect or Fraction(1)
+    if output.format.name in ("matroska", "webm") and (encoded.sample_aspect_ratio or Fraction(1)) != wanted:
+        shape = f"{wanted.numerator}:{wanted.denominator}"
+        copied.dropped.append(
+            f"sample aspect {shape}: {encoded.codec_context.name} in {output.format.name} does not state it, players "
+            f"will show square pixels; an output name ending in .mp4 keeps it"
+        )
 
 
 def _copy_streams(

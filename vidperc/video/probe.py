@@ -47,7 +47,7 @@ class VideoInfo:
 
     time_base: seconds per tick of every pts of the video stream.
     rate: frames per second as the container states it; for display and rate control, never for timestamps.
-    sample_aspect: width over height of one pixel.
+    sample_aspect: width over height of one pixel; None where the source does not say, which players take for 1.
     rotation: degrees counter-clockwise that a player turns the picture by.
     display_matrix: how it does so, mirroring too: 9 numbers row by row, 16.16 fixed point (ISO/IEC 14496-12, 8.3.2);
         None where the source has none that can be read.
@@ -63,7 +63,7 @@ class VideoInfo:
     bits: int
     time_base: Fraction
     rate: Fraction
-    sample_aspect: Fraction
+    sample_aspect: Fraction | None
     rotation: int
     display_matrix: tuple[int, ...] | None
     interlaced: bool
@@ -99,7 +99,7 @@ def probe(path: Path) -> VideoInfo:
             bits=max(component.bits for component in frame.format.components),
             time_base=stream.time_base or Fraction(1, 90000),
             rate=stream.average_rate or stream.guessed_rate or Fraction(25),
-            sample_aspect=stream.sample_aspect_ratio or Fraction(1),
+            sample_aspect=stream.sample_aspect_ratio or None,
             rotation=frame.rotation,
             display_matrix=_display_matrix(frame),
             interlaced=frame.interlaced_frame,
