@@ -84,9 +84,6 @@ RECIPES: dict[str, Recipe] = {
     "hevc_nvenc": Recipe("cq", "21", "p5", {"rc": "vbr", "b": "0"}),
 }
 
-# Their bits depend on the machine or driver, not on the settings alone.
-HARDWARE_SUFFIXES = ("_nvenc", "_qsv", "_amf", "_vaapi", "_videotoolbox", "_mf", "_v4l2m2m", "_vulkan", "_d3d12va")
-
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
@@ -96,10 +93,6 @@ class EncoderSettings:
     pix_fmt: str
     options: dict[str, str]
     threads: int = 1
-
-    @property
-    def repeatable(self) -> bool:
-        return not self.codec.endswith(HARDWARE_SUFFIXES)
 
 
 def choose_encoder(
