@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidperc.errors import VidpercError
+from vidperc.video.copied import is_gap
 from vidperc.video.opening import open_input, video_stream
-from vidperc.video.output import is_gap
 from vidperc.video.source import DECODE_ERRORS
 
 
