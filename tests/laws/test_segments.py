@@ -19,7 +19,7 @@ from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement
 from vidperc.stages.resize import Resize
 from vidperc.stages.upscale import Upscale
-from vidperc.video.encoder import choose_encoder
+from vidperc.video.encoder_settings import choose_encoder
 from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 

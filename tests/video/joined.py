@@ -8,7 +8,8 @@ from typing import Any
 
 from av.video.reformatter import VideoReformatter
 
-from vidperc.video.encoder import Encoder, choose_encoder
+from vidperc.video.encoder import Encoder
+from vidperc.video.encoder_settings import choose_encoder
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import Copied, Part, write_output
 from vidperc.video.planes import frame_planes, layout_of

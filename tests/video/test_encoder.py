@@ -15,7 +15,8 @@ from tests.clips import ffprobe_video, picture
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
 from vidperc.ops.layout import LAYOUTS
-from vidperc.video.encoder import Encoder, check_encoder, choose_encoder, container_takes
+from vidperc.video.encoder import Encoder, check_encoder, container_takes
+from vidperc.video.encoder_settings import choose_encoder
 
 RATE = Fraction(25)
 TICK = Fraction(1, 1000)

@@ -13,7 +13,8 @@ from vidperc.clip import Color
 from vidperc.engine.plan import usable_cores
 from vidperc.errors import VidpercError
 from vidperc.version import __version__
-from vidperc.video.encoder import check_encoder, choose_encoder
+from vidperc.video.encoder import check_encoder
+from vidperc.video.encoder_settings import choose_encoder
 
 # Tried in this order; what opens is usable with --codec.
 # fmt: off

@@ -22,7 +22,8 @@ from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
-from vidperc.video.encoder import EncoderSettings, check_encoder, choose_encoder, container_takes
+from vidperc.video.encoder import check_encoder, container_takes
+from vidperc.video.encoder_settings import EncoderSettings, choose_encoder
 from vidperc.video.identity import read_identity
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS

@@ -11,7 +11,7 @@ from fractions import Fraction
 from vidperc.clip import Color
 from vidperc.models.card import ModelCard
 from vidperc.placement import Placement
-from vidperc.video.encoder import EncoderSettings
+from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.index import FrameIndex
 
 # A fresh encoder every 60 frames costs 7 to 16 % of the bits, every 240 at most 2 %.

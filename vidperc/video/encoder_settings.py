@@ -1,0 +1,125 @@
+"""What decides an encoder's output: settings that are repeatable, chosen for the source and the user's wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import av
+from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
+
+from vidperc.errors import VidpercError
+from vidperc.video.planes import layout_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What we set for an encoder unless the user says otherwise.
+
+    quality: the option that a quality is written to, with its default; "" when the encoder has none.
+    fixed: options that make it repeatable; {threads} stands for the plan's thread count.
+    params: the option that holds the encoder's own settings, to which the user's are added.
+    presets: the presets it knows; empty where opening it tells.
+    """
+
+    quality: str = ""
+    default_quality: str = ""
+    preset: str = ""
+    fixed: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: str = ""
+    presets: tuple[str, ...] = ()
+
+
+# libx264 and libx265 complain about a wrong preset on stderr, where no capture reaches.
+_X26X_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+
+RECIPES: dict[str, Recipe] = {
+    "libx264": Recipe(
+        "crf", "18", "medium", {"x264-params": "cpu-independent=1:open-gop=0"}, "x264-params", _X26X_PRESETS
+    ),
+    "libx264rgb": Recipe(
+        "crf", "18", "medium", {"x264-params": "cpu-independent=1:open-gop=0"}, "x264-params", _X26X_PRESETS
+    ),
+    "libx265": Recipe(
+        "crf",
+        "20",
+        "medium",
+        {"x265-params": "info=0:open-gop=0:pools={threads}:frame-threads=1:log-level=none"},
+        "x265-params",
+        _X26X_PRESETS,
+    ),
+    "libsvtav1": Recipe("crf", "26", "7", {"svtav1-params": "lp={threads}"}, "svtav1-params"),
+    "libvpx-vp9": Recipe("crf", "24", "", {"b": "0"}),
+    "ffv1": Recipe(fixed={"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}),
+    "prores_ks": Recipe(fixed={"profile": "3"}),
+    "h264_nvenc": Recipe("cq", "19", "p5", {"rc": "vbr", "b": "0"}),
+    "hevc_nvenc": Recipe("cq", "21", "p5", {"rc": "vbr", "b": "0"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Everything that decides an encoder's output: part of the plan, never re-decided."""
+
+    codec: str
+    pix_fmt: str
+    options: dict[str, str]
+    threads: int = 1
+
+
+def choose_encoder(
+    *,
+    source_pix_fmt: str,
+    bits: int,
+    codec: str | None = None,
+    quality: str | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
+    options: Mapping[str, str] | None = None,
+    threads: int = 1,
+) -> EncoderSettings:
+    """The settings for an output: libx264 for 8-bit sources, libx265 above, unless the user names another.
+
+    quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
+    Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
+    """
+    name = codec or ("libx264" if bits <= 8 else "libx265")
+    encoder = _encoder(name)
+    formats = [f.name for f in encoder.video_formats or []]
+    if pix_fmt is None:
+        wanted = layout_of(source_pix_fmt).name
+        best = find_best_pix_fmt_of_list(formats, wanted)[0] if formats else None
+        pix_fmt = wanted if wanted in formats or best is None else best.name
+    elif formats and pix_fmt not in formats:
+        raise VidpercError(f"--pix-fmt {pix_fmt}: {name} does not take it, wanted one of {', '.join(formats)}")
+    recipe = RECIPES.get(name, Recipe())
+    chosen = {key: value.format(threads=threads) for key, value in recipe.fixed.items()}
+    if quality is not None:
+        if not recipe.quality and name in RECIPES:
+            raise VidpercError(f"--crf {quality}: {name} has no constant quality; leave it out")
+        chosen[recipe.quality or "crf"] = quality
+    elif recipe.quality:
+        chosen[recipe.quality] = recipe.default_quality
+    preset = (options or {}).get("preset", preset)
+    if preset and recipe.presets and preset not in recipe.presets:
+        raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
+    if preset or recipe.preset:
+        chosen["preset"] = preset or recipe.preset
+    for key, value in (options or {}).items():
+        chosen[key] = f"{chosen[key]}:{value}" if key == recipe.params and key in chosen else value
+    return EncoderSettings(codec=name, pix_fmt=pix_fmt, options=chosen, threads=threads)
+
+
+def _encoder(name: str) -> av.Codec:
+    try:
+        encoder = av.Codec(name, "w")
+    except UnknownCodecError as error:
+        raise VidpercError(
+            f"--codec {name}: no such encoder here; `vidperc doctor` lists them, libx264 is always there"
+        ) from error
+    if encoder.type != "video":
+        raise VidpercError(f"--codec {name}: is an encoder for {encoder.type}, wanted one for video")
+    return encoder
