@@ -346,7 +346,12 @@ def test_another_container_keeps_sound_and_times(suffix, source, pool, tmp_path)
 
 @pytest.mark.parametrize(
     ("suffix", "codec", "wanted"),
-    [(".mp4", None, "clip_x2.mp4"), (".mp4", "prores_ks", "clip_x2.mkv"), (".ts", None, "clip_x2.mkv")],
+    [
+        (".mp4", None, "clip_x2.mp4"),
+        (".mp4", "prores_ks", "clip_x2.mkv"),
+        (".mov", "libvpx-vp9", "clip_x2.mkv"),
+        (".ts", None, "clip_x2.mkv"),
+    ],
 )
 def test_an_output_without_a_name_is_called_after_the_source(suffix, codec, wanted, pool, tmp_path):
     clip = make_clip(tmp_path / f"clip{suffix}", frames=5)
@@ -354,7 +359,10 @@ def test_an_output_without_a_name_is_called_after_the_source(suffix, codec, want
     assert ready.output == tmp_path / wanted
 
 
-@pytest.mark.parametrize(("name", "codec"), [("out.webm", "libx264"), ("out.mp4", "prores_ks"), ("out.mov", "ffv1")])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("out.webm", "libx264"), ("out.mp4", "prores_ks"), ("out.mov", "ffv1"), ("out.mov", "libsvtav1")],
+)
 def test_a_container_that_cannot_hold_the_codec_is_refused_before_any_work(name, codec, source, pool, tmp_path):
     with pytest.raises(VidpercError, match=r"cannot hold video from .* ending in \.mkv"):
         prepare_job(Job(source=source, pipeline=TWICE, output=tmp_path / name, codec=codec), pool)

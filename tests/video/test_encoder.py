@@ -159,6 +159,7 @@ def test_what_an_encoder_refuses_is_told_before_any_work():
     refused("--preset quick: libx264 does not know it, wanted one of ultrafast", preset="quick")
     refused("--pix-fmt yuv411p: libx264 does not take it, wanted one of yuv420p", pix_fmt="yuv411p")
     refused("--crf 18: ffv1 has no constant quality", codec="ffv1", quality="18")
+    refused("rv10 cannot encode 96x64 yuv420p with no options: ", codec="rv10")  # it opens, and its packets do not pass
     refused("has no option nosuch", options={"nosuch": "1"})
     refused(re.escape("nosuch"), options={"x264-params": "nosuch=1"})
     refused("nosuch", codec="libx265", options={"x265-params": "nosuch=1"})
@@ -191,13 +192,19 @@ def test_the_users_options_win_and_add_to_the_encoders_own():
     ("container", "codec", "takes"),
     [
         ("mp4", "libx264", True),
+        ("mp4", "libvpx-vp9", True),
         ("mp4", "prores_ks", False),
         ("mov", "prores_ks", True),
+        ("mov", "libvpx-vp9", False),  # these two are on its list of codecs
+        ("mov", "libsvtav1", False),
         ("webm", "libx264", False),
         ("webm", "libsvtav1", True),
         ("matroska", "ffv1", True),
-        ("matroska", "huffyuv", False),
+        ("matroska", "rawvideo", False),  # written by its muxer, and refused when its own file is copied
+        ("mov", "rawvideo", False),  # written, and does not decode
     ],
 )
 def test_what_containers_hold(container, codec, takes):
-    assert container_takes(container, codec) is takes
+    settings = choose_encoder(source_pix_fmt="yuv420p", bits=8, codec=codec)
+    segment = check_encoder(settings, **SIZE, time_base=TICK, rate=RATE, color=Color())
+    assert container_takes(container, segment) is takes

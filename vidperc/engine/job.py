@@ -109,13 +109,10 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pool.keep(workers)
     placement = replace(prepared.placement, threads=max(1, cores // workers))
     prepared = replace(prepared, placement=placement)
-    # Absolute: a relative name with a colon in it would be read as a protocol.
-    output = (job.output or _default_output(job, info, prepared)).absolute()
-    _check_output(job, output)
     # A constant on CPUs, where several workers encode at once: neither they nor the machine may change the output.
     encoder = _encoder(job, info, ENCODER_THREADS if on_cpu else max(ENCODER_THREADS, cores))
     color = encoded_color(info.color, rgb=layout_of(encoder.pix_fmt).rgb, lines=prepared.height)
-    check_encoder(
+    segment = check_encoder(
         encoder,
         width=prepared.width,
         height=prepared.height,
@@ -123,11 +120,14 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         rate=info.rate,
         color=color,
     )
+    # Absolute: a relative name with a colon in it would be read as a protocol.
+    output = (job.output or _default_output(job, info, prepared, segment)).absolute()
+    _check_output(job, output)
     container = CONTAINERS[output.suffix.lower()]
-    if not container_takes(container, encoder.codec):
+    if not container_takes(container, segment):
+        other = "" if container == "matroska" else ", or an output name ending in .mkv"
         raise VidpercError(
-            f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec, or an output name "
-            f"ending in .mkv"
+            f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec{other}"
         )
     facts = {
         "input": identity,
@@ -156,12 +156,12 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     )
 
 
-def _default_output(job: Job, info: VideoInfo, prepared: Prepared) -> Path:
+def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: bytes) -> Path:
     scale, rest = divmod(prepared.width, info.width)
     whole = rest == 0 and prepared.height == scale * info.height
     label = job.label or (f"x{scale}" if whole else f"{min(prepared.width, prepared.height)}p")
     suffix = job.source.suffix.lower()
-    fits = suffix in CONTAINERS and container_takes(CONTAINERS[suffix], _encoder(job, info, ENCODER_THREADS).codec)
+    fits = suffix in CONTAINERS and container_takes(CONTAINERS[suffix], segment)
     return (job.folder or job.source.parent) / f"{job.source.stem}_{label}{suffix if fits else '.mkv'}"
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
 import av.logging
-from av.video.codeccontext import VideoCodecContext
+import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vidperc.clip import Color
@@ -36,82 +36,72 @@ PRIVATE_SEGMENT_FORMAT = "matroska"
 DECODE_DELAY = 64
 
 
-def container_takes(container: str, codec: str) -> bool:
-    """Whether a container, by FFmpeg's name ("mp4"), can hold what this encoder makes."""
-    with av.open(io.BytesIO(), "w", format=container) as output:
-        try:
-            output.add_stream(codec, rate=25)
-        except ValueError:
-            return False
-    return True
-
-
 def check_encoder(
     settings: EncoderSettings, *, width: int, height: int, time_base: Fraction, rate: Fraction, color: Color
-) -> None:
-    """Open the encoder once, so that a setting it refuses is known before any work.
+) -> bytes:
+    """Encode one frame, so that a setting which the encoder refuses is known before any work.
 
-    Raises VidpercError with the encoder's own words when it cannot be opened.
+    Returns the segment that was made, for container_takes().
+    Raises VidpercError with the encoder's own words when it refuses.
     """
-    if not container_takes(PRIVATE_SEGMENT_FORMAT, settings.codec):
-        raise VidpercError(f"--codec {settings.codec}: {PRIVATE_SEGMENT_FORMAT} does not hold it; choose another")
-    context = VideoCodecContext.create(settings.codec, "w")
-    assert isinstance(context, VideoCodecContext)
-    _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+    segment = io.BytesIO()
+    name = settings.codec
+    try:
+        encoder = Encoder(segment, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+    except ValueError as error:
+        raise VidpercError(f"--codec {name}: {PRIVATE_SEGMENT_FORMAT} does not hold it; choose another") from error
+    layout = layout_of(settings.pix_fmt)
+    dtype = np.uint8 if layout.bits == 8 else np.uint16
+    planes = [cast("Plane", np.zeros(layout.plane_size(i, width, height), dtype)) for i in range(layout.planes)]
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     messages: list[tuple[int, str, str]] = []
     try:
-        with av.logging.Capture() as messages:
-            context.open()
+        with av.logging.Capture() as messages, encoder:
+            encoder.encode(planes, 0)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         said = "; ".join(text.strip() for _, _, text in messages if text.strip()) or str(error)
         advice = "; for odd sizes try --pix-fmt yuv444p" if (width % 2 or height % 2) else ""
         raise VidpercError(
-            f"{settings.codec} cannot encode {width}x{height} {settings.pix_fmt} with "
-            f"{_spelled(settings.options)}: {said[:300]}{advice}"
+            f"{name} cannot encode {width}x{height} {settings.pix_fmt} with {_spelled(settings.options)}: "
+            f"{said[:300]}{advice}"
         ) from error
     finally:
         av.logging.set_level(level)
-    unused = sorted(context.options)
+    unused = ", ".join(encoder.unused_options)
     if unused:
-        raise VidpercError(
-            f"{settings.codec}: has no option {', '.join(unused)}; see its documentation, or leave it out"
-        )
+        raise VidpercError(f"{name}: has no option {unused}; see its documentation, or leave it out")
     refused = [text.strip() for _, _, text in messages if "Unknown option" in text or "Error parsing option" in text]
     if refused:
-        raise VidpercError(f"{settings.codec}: {'; '.join(refused)[:300]}")
+        raise VidpercError(f"{name}: {'; '.join(refused)[:300]}")
+    return segment.getvalue()
 
 
 def _spelled(options: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in options.items()) or "no options"
 
 
-def _configure(
-    context: VideoCodecContext,
-    settings: EncoderSettings,
-    *,
-    width: int,
-    height: int,
-    time_base: Fraction,
-    rate: Fraction,
-    color: Color,
-) -> None:
-    context.width, context.height = width, height
-    context.pix_fmt = settings.pix_fmt
-    context.time_base = time_base
-    context.framerate = rate
-    context.options = dict(settings.options)
-    context.thread_count = settings.threads
-    # Before the first encode: frames do not pass these on to the stream.
-    context.colorspace = color.matrix
-    context.color_range = 2 if color.full_range else 1
-    context.color_primaries = color.primaries
-    context.color_trc = color.transfer
+def container_takes(container: str, segment: bytes) -> bool:
+    """Whether a container, by FFmpeg's name ("mp4"), can hold what an encoder made, and gives it back.
+
+    segment: what check_encoder() returned. A container's list of codecs tells too little: MOV has VP9 and AV1 on it.
+    """
+    joined = io.BytesIO()
+    try:
+        with av.open(io.BytesIO(segment), "r") as source, av.open(joined, "w", format=container) as output:
+            video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = video
+                    output.mux(packet)
+        with av.open(io.BytesIO(joined.getvalue()), "r") as result:
+            return next(result.decode(video=0), None) is not None
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
 
 
 class Encoder:
-    """One encoder, writing one segment to a private file; a context manager.
+    """One encoder, writing one segment to a private file, or into memory; a context manager.
 
     sample_aspect: width over height of one pixel, for encoders that state it in what they write; None leaves it out.
     The file's own timestamps are of no use; `packet_pts` holds the exact ones, in the order of the packets.
@@ -120,7 +110,7 @@ class Encoder:
 
     def __init__(
         self,
-        path: Path,
+        file: Path | io.BytesIO,
         settings: EncoderSettings,
         *,
         width: int,
@@ -130,21 +120,31 @@ class Encoder:
         color: Color,
         sample_aspect: Fraction | None = None,
     ) -> None:
-        self.path = path
         self.packet_pts: list[int] = []
         self.nbytes = 0
         self._given: list[int] = []
+        self._file = file
         self._settings = settings
         self._layout = layout_of(settings.pix_fmt)
         self._color = color
         self._time_base = time_base
         self._reformatter = VideoReformatter()
-        self._container = av.open(str(path), "w", format=PRIVATE_SEGMENT_FORMAT)
+        self._container = av.open(str(file) if isinstance(file, Path) else file, "w", format=PRIVATE_SEGMENT_FORMAT)
         self._stream: VideoStream = self._container.add_stream(  # pyright: ignore[reportAttributeAccessIssue]
             settings.codec, rate=rate, options=dict(settings.options)
         )
         context = self._stream.codec_context
-        _configure(context, settings, width=width, height=height, time_base=time_base, rate=rate, color=color)
+        context.width, context.height = width, height
+        context.pix_fmt = settings.pix_fmt
+        context.time_base = time_base
+        context.framerate = rate
+        context.options = dict(settings.options)
+        context.thread_count = settings.threads
+        # Before the first encode: frames do not pass these on to the stream.
+        context.colorspace = color.matrix
+        context.color_range = 2 if color.full_range else 1
+        context.color_primaries = color.primaries
+        context.color_trc = color.transfer
         if sample_aspect is not None:
             context.sample_aspect_ratio = sample_aspect
 
@@ -161,13 +161,21 @@ class Encoder:
     def _mux(self, packets: Sequence[Packet[Any]]) -> None:
         for packet in packets:
             if packet.pts is None:
-                raise RuntimeError(f"{self._settings.codec} gave a packet without a time")
+                raise VidpercError(
+                    f"--codec {self._settings.codec}: gives frames without their times, which cannot be joined; "
+                    f"choose another"
+                )
             # Not the encoder's own: x265 gives random ones when there are fewer frames than it holds back.
             behind = len(self.packet_pts) - DECODE_DELAY
             packet.dts = self._given[behind] if behind >= 0 else self._given[0] + behind
             self.packet_pts.append(packet.pts)
             self.nbytes += packet.size
             self._container.mux(packet)
+
+    @property
+    def unused_options(self) -> list[str]:
+        """Those of the settings' options that the encoder does not know; tells after the first frame."""
+        return sorted(self._stream.codec_context.options)
 
     @property
     def extradata(self) -> bytes:
@@ -195,4 +203,5 @@ class Encoder:
         except (av.error.FFmpegError, OSError):
             pass  # the reason for leaving is already on its way up, and the file goes
         finally:
-            self.path.unlink(missing_ok=True)
+            if isinstance(self._file, Path):
+                self._file.unlink(missing_ok=True)
