@@ -116,6 +116,13 @@ def test_the_depth_of_the_source_chooses_the_encoder(pix_fmt, bits, codec):
     assert (settings.codec, settings.pix_fmt) == (codec, pix_fmt)
 
 
+@pytest.mark.parametrize(("codec", "encoder"), [("h264", "libx264"), ("hevc", "libx265"), ("av1", "libsvtav1")])
+def test_the_name_of_a_codec_gets_the_settings_of_its_encoder(codec, encoder):
+    """Else it was not repeatable, and x265 wrote its settings to the terminal."""
+    choices = {"source_pix_fmt": "yuv420p", "bits": 8}
+    assert choose_encoder(codec=codec, **choices) == choose_encoder(codec=encoder, **choices)
+
+
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_equal_frames_give_equal_bytes_and_every_segment_the_same_headers(codec, tmp_path):
     preset = {"libx265": "ultrafast", "libsvtav1": "12"}.get(codec)

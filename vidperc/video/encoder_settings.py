@@ -86,8 +86,8 @@ def choose_encoder(
     quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
     Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
     """
-    name = codec or ("libx264" if bits <= 8 else "libx265")
-    encoder = _encoder(name)
+    encoder = _encoder(codec or ("libx264" if bits <= 8 else "libx265"))
+    name = encoder.name  # asked for a codec ("hevc"), FFmpeg gives an encoder of it
     formats = [f.name for f in encoder.video_formats or []]
     if pix_fmt is None:
         wanted = layout_of(source_pix_fmt).name
