@@ -30,7 +30,17 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 IO, WHAT, MACHINE, ENCODING, RUN = "Input and output", "What to make", "Machine", "Encoding", "Run"
 
-Inputs = Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)]
+
+def _input(text: str) -> Path:
+    if not text:  # a Path of nothing is the current folder
+        raise VidpercError("an input is empty, wanted a video or a folder; is a variable of the command line not set?")
+    return Path(text)
+
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(help="Videos, or folders of videos.", show_default=False, parser=_input),
+]
 Output = Annotated[
     str | None,
     typer.Option(

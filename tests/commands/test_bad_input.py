@@ -596,6 +596,16 @@ def test_options_that_make_no_sense(options, told, clip, refused):
     refused("upscale", "clip.mp4", *options, told=told)
 
 
+@pytest.mark.parametrize("command", [["upscale"], ["run", "upscale"], ["probe"]])
+def test_an_empty_name_is_not_the_current_folder(command, clip, refused):
+    refused(*command, "", told=["an input is empty, wanted a video or a folder"])
+    refused(*command, "clip.mp4", "", told=["an input is empty, wanted a video or a folder"])
+
+
+def test_an_empty_output_is_not_the_current_folder(clip, refused):
+    refused("upscale", "clip.mp4", "-o", "", told=["-o: is empty, wanted a file or folder"])
+
+
 def test_no_input_at_all(refused):
     refused("upscale", told=["Missing argument", "vidperc upscale --help`"])
     refused("nosuch", told=["No such command 'nosuch'", "--help`"])

@@ -189,6 +189,8 @@ def _inputs(paths: Sequence[Path]) -> list[Path]:
 
 
 def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, several: bool) -> Job:
+    if options.output == "":
+        raise VidpercError("-o: is empty, wanted a file or folder; is a variable of the command line not set?")
     output, folder = None if options.output is None else Path(options.output), None
     if output is not None and (several or output.is_dir() or str(options.output).endswith(("/", os.sep))):
         if output.is_file():
