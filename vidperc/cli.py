@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -268,6 +269,15 @@ def _log(level: str) -> None:
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line on stderr and exit code 1."""
+    terminated = False
+
+    def stop_like_ctrl_c(*_: object) -> None:
+        nonlocal terminated
+        terminated = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # some send it twice; the second must not disturb the stopping
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop_like_ctrl_c)  # Windows never sends it
     try:
         code = app(standalone_mode=False)
     except VidpercError as error:
@@ -285,4 +295,6 @@ def main() -> None:
         code = done.exit_code
     except BrokenPipeError:
         code = 1
+    if terminated and code == 130:
+        code = 143
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 
 from tests.clips import decoded_frames, ffprobe_packets, ffprobe_streams, ffprobe_times, ffprobe_video, make_clip
@@ -449,8 +450,9 @@ cli.main()
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
-def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(source, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for a single process")
+@pytest.mark.parametrize(("sent", "code"), [([signal.SIGINT], 130), ([signal.SIGTERM, signal.SIGTERM], 143)])
+def test_a_stopped_run_says_how_far_it_got_and_the_same_command_goes_on(sent, code, source, tmp_path):
     command = ["upscale", str(source), "-o", "out.mp4", "--preset", "ultrafast", "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPED, *command],
@@ -461,9 +463,13 @@ def test_ctrl_c_says_how_far_it_got_and_the_same_command_goes_on(source, tmp_pat
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     assert process.stdout.readline() == "one is finished\n"
-    process.send_signal(signal.SIGINT)
+    workers = psutil.Process(process.pid).children()
+    assert workers
+    for number in sent:
+        process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
+    assert not any(worker.is_running() for worker in workers)
     assert "Traceback" not in said
     (folder,) = tmp_path.iterdir()
     frames = len(json.loads(next(folder.glob("segment-*.json")).read_text())["packet_pts"])
