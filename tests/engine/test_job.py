@@ -420,16 +420,26 @@ def test_one_bad_input_does_not_stop_the_others(tmp_path):
     assert first["bottleneck"] in ("decode", "process", "encode")
 
 
-def test_a_second_run_of_a_job_in_progress_is_refused(source, pool, tmp_path):
+@pytest.mark.parametrize("settings", [[], ["--crf", "30"]])
+def test_a_second_run_for_an_output_in_progress_is_refused(settings, source, pool, tmp_path):
+    """Be it the very job or one with other settings: both would write the output, the last to end wins."""
     job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", workers=1, preset="ultrafast")
-    with Journal(job.output, prepare_job(job, pool).key) as journal:
+    with Journal(job.output, prepare_job(job, pool).key):
         before = listing(tmp_path)
-        done = vidperc("upscale", source, "-o", job.output, "-s", "2", "--preset", "ultrafast", cwd=tmp_path)
+        done = vidperc("upscale", source, "-o", job.output, "-s", "2", "--preset", "ultrafast", *settings, cwd=tmp_path)
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
-            f"vidperc: {journal.folder.name}: another vidperc is working on this very job; wait for it, or stop it"
+            f"vidperc: {job.output}: another vidperc is working on this output; wait for it, or stop it"
         ]
         assert listing(tmp_path) == before
+    assert listing(tmp_path) == []
+
+
+def test_the_lock_of_a_killed_run_hinders_nobody(source, pool, tmp_path):
+    job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", end=Fraction(1), **FAST)
+    (tmp_path / "out.mp4.vidperc-lock").touch()
+    run_job(job, pool, Watcher())
+    assert listing(tmp_path) == ["out.mp4"]
 
 
 STOPPED = """

@@ -1,7 +1,8 @@
-"""The journal of a job: a locked folder beside the output that holds the plan and the finished segments."""
+"""The journal of a job: a folder beside the output that holds the plan and the finished segments, and a lock."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -98,8 +99,41 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+class OutputLock:
+    """Held while a process works on an output, whatever its settings; a file beside the output, gone with the lock."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._path = output.with_name(f"{output.name}.vidperc-lock")
+        self._lock = FileLock(str(self._path), timeout=0)
+
+    def acquire(self) -> None:
+        """Take the lock. Raises VidpercError when another process has it, or when nothing can be written there."""
+        try:
+            self._path.touch()  # says why it cannot be made, where the lock would only wait
+            self._lock.acquire()
+        except Timeout:
+            raise VidpercError(
+                f"{self._output}: another vidperc is working on this output; wait for it, or stop it"
+            ) from None
+        except OSError as error:
+            raise VidpercError(
+                f"{self._output.parent}: cannot be written ({error.strerror}); choose another -o"
+            ) from error
+
+    def release(self) -> None:
+        """Let others have it."""
+        # Where an open file can be removed, it must be while we have the lock: later it may be another's.
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        self._lock.release()
+        if os.name == "nt":
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
 class Journal:
-    """The state of one job on disk; a context manager that holds the job's lock.
+    """The state of one job on disk; a context manager that holds the lock on the job's output.
 
     The folder's name carries the job's key, so jobs with other settings for the same output do not meet.
     """
@@ -107,31 +141,27 @@ class Journal:
     def __init__(self, output: Path, key: str) -> None:
         self.key = key
         self.folder = output.with_name(f"{output.name}.vidperc-{key[:10]}")
-        self._lock = FileLock(str(self.folder / "lock"), timeout=0)
+        self._lock = OutputLock(output)
 
     def __enter__(self) -> Journal:
+        self._lock.acquire()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
+            for partial in self.folder.glob("*.partial*"):
+                partial.unlink(missing_ok=True)
         except OSError as error:
+            self._lock.release()
             raise VidpercError(
                 f"{self.folder.parent}: cannot be written ({error.strerror}); choose another -o"
             ) from error
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise VidpercError(
-                f"{self.folder.name}: another vidperc is working on this very job; wait for it, or stop it"
-            ) from None
-        for partial in self.folder.glob("*.partial*"):
-            partial.unlink(missing_ok=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
         if not any(self.folder.glob("segment-*.json")):
             self.remove()  # nothing was finished: leave nothing
+        self._lock.release()
 
     def read_plan(self) -> Plan | None:
         """The plan of an earlier, unfinished run; None when there is none that can be read."""
@@ -170,5 +200,4 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the job's state, finished segments and all."""
-        self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
