@@ -206,6 +206,31 @@ def test_a_resumed_job_gives_the_bytes_of_one_in_one_go(three_segments, source, 
     assert job.output.read_bytes() == whole.output.read_bytes()
 
 
+def test_unfinished_jobs_with_other_settings_are_mentioned(source, pool, tmp_path, monkeypatch):
+    """For the same output, or of the same input; not those of others, nor what somebody works on just now."""
+    job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", end=Fraction(1), **FAST)
+    other_source = make_clip(tmp_path / "unrelated.mp4", frames=5)
+    interrupted(replace(job, source=other_source, output=tmp_path / "unrelated_x2.mp4"), pool, monkeypatch)
+    same_output, _ = interrupted(replace(job, quality="30"), pool, monkeypatch)
+    same_source, _ = interrupted(replace(job, output=tmp_path / "elsewhere.mkv"), pool, monkeypatch)
+    in_work, _ = interrupted(replace(job, output=tmp_path / "in_work.mp4"), pool, monkeypatch)
+    (tmp_path / "out.mp4.vidperc-0123456789").write_text("a file of somebody's")
+    said = []
+
+    class Reader(Watcher):
+        def warned(self, text):
+            said.append(text)
+
+    with Journal(tmp_path / "in_work.mp4", "x" * 10):
+        run_job(job, pool, Reader())
+    (sentence,) = said
+    size = sum(path.stat().st_size for path in same_output.iterdir()) / 1e6
+    assert f"{same_source.name} (" in sentence and f"{same_output.name} ({size:.1f} MB)" in sentence
+    assert sentence.count(".vidperc-") == 2
+    assert sentence.endswith("the command that began one goes on from there, else delete the folder")
+    assert same_output.is_dir() and same_source.is_dir() and in_work.is_dir()
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "no plan at all", "other fields", "not text"])
 def test_a_corrupt_plan_does_not_break_the_next_run(three_segments, damage, source, pool, tmp_path, monkeypatch):
     job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", end=Fraction(2), **FAST)

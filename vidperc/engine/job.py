@@ -254,6 +254,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
     """The plan of a run that starts now."""
     prepared = ready.prepared
     return Plan(
+        source=job.source.name,
         width=prepared.width,
         height=prepared.height,
         source_width=ready.info.width,

@@ -20,6 +20,9 @@ from vidperc.errors import VidpercError
 
 HASHED_EDGE_BYTES = 1 << 20
 
+# So many digits of a job's key tell its folder from those of others.
+KEY_DIGITS = 10
+
 
 @dataclass(frozen=True)
 class Sidecar:
@@ -121,6 +124,18 @@ class OutputLock:
                 f"{self._output.parent}: cannot be written ({error.strerror}); choose another -o"
             ) from error
 
+    @property
+    def taken(self) -> bool:
+        """Whether a process holds it."""
+        if not self._path.exists():
+            return False
+        try:
+            self.acquire()
+        except VidpercError:
+            return True
+        self.release()
+        return False
+
     def release(self) -> None:
         """Let others have it."""
         # Where an open file can be removed, it must be while we have the lock: later it may be another's.
@@ -140,7 +155,8 @@ class Journal:
 
     def __init__(self, output: Path, key: str) -> None:
         self.key = key
-        self.folder = output.with_name(f"{output.name}.vidperc-{key[:10]}")
+        self.folder = output.with_name(f"{output.name}.vidperc-{key[:KEY_DIGITS]}")
+        self._output = output
         self._lock = OutputLock(output)
 
     def __enter__(self) -> Journal:
@@ -162,6 +178,22 @@ class Journal:
         if not any(self.folder.glob("segment-*.json")):
             self.remove()  # nothing was finished: leave nothing
         self._lock.release()
+
+    def others(self, source: str) -> list[Path]:
+        """The folders beside this one of unfinished jobs for the same output, or for any of an input of this name.
+
+        Those that a process works on are left out.
+        """
+        found: list[Path] = []
+        for folder in sorted(self.folder.parent.glob("*.vidperc-*")):
+            output, _, key = folder.name.rpartition(".vidperc-")
+            if folder == self.folder or len(key) != KEY_DIGITS or not folder.is_dir():
+                continue
+            of_this_output = output == self._output.name
+            of_this_source = _planned_source(folder) == source and not OutputLock(folder.with_name(output)).taken
+            if of_this_output or of_this_source:
+                found.append(folder)
+        return found
 
     def read_plan(self) -> Plan | None:
         """The plan of an earlier, unfinished run; None when there is none that can be read."""
@@ -201,3 +233,17 @@ class Journal:
     def remove(self) -> None:
         """Delete the job's state, finished segments and all."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _planned_source(folder: Path) -> str | None:
+    """The name of the input that a job's plan is for; None when there is no plan that can be read."""
+    try:
+        plan: Any = json.loads((folder / "plan.json").read_bytes())
+        return str(plan["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def folder_bytes(folder: Path) -> int:
+    """What the files in a folder take on the disk."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

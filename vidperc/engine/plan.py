@@ -74,6 +74,7 @@ class Segment:
 class Plan:
     """What a run does, in full.
 
+    source: the name of the input, by which a later job knows that this one was of the same.
     color: of the source. output_color: what the output is converted to and tagged with.
     width, height: of the output. time_base: seconds per tick of every pts. rate: frames per second, for rate control.
     sample_aspect: width over height of one pixel, None where the source does not say.
@@ -97,6 +98,7 @@ class Plan:
     encoder: EncoderSettings
     segments: tuple[Segment, ...]
     versions: dict[str, str]
+    source: str = ""
 
     @property
     def frames(self) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from time import perf_counter
 
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
-from vidperc.engine.journal import Journal, Rendered, Sidecar, input_identity, sync
+from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity, sync
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.report import JobReport, StreamReport
@@ -27,7 +28,7 @@ class Watcher:
         """Something that the user should know."""
 
     def warned(self, text: str) -> None:
-        """Something about the source that the output will show."""
+        """Something about the source, or beside the output, that the user should see."""
 
     def planned(self, plan: Plan, finished: int) -> None:
         """The plan stands; so many of its frames were finished by an earlier run."""
@@ -63,6 +64,9 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
             )
         raise VidpercError(f"{ready.output}: exists and was made with other settings; -y overwrites it")
     with Journal(ready.output, ready.key) as journal:
+        others = journal.others(job.source.name)
+        if others:
+            watcher.warned(_unfinished(others))
         known = journal.read_plan()
         plan = known or make_plan(job, ready)
         rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
@@ -83,6 +87,14 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
         journal.remove()
     report.seconds["wall"] = perf_counter() - began
     return report
+
+
+def _unfinished(folders: list[Path]) -> str:
+    named = ", ".join(f"{folder.name} ({folder_bytes(folder) / 1e6:.1f} MB)" for folder in folders)
+    return (
+        f"unfinished runs with other settings or versions are kept in {named}; the command that began one goes on from "
+        f"there, else delete the folder"
+    )
 
 
 def _how_far(journal: Journal, plan: Plan) -> str:
