@@ -445,6 +445,19 @@ def test_one_bad_input_does_not_stop_the_others(tmp_path):
     assert first["bottleneck"] in ("decode", "process", "encode")
 
 
+def test_the_log_tells_the_plan_and_what_becomes_of_each_segment(source, tmp_path):
+    command = ["upscale", source, "-m", "bicubic", "--preset", "ultrafast", "--device", "cpu", "-y", "-o", "out.mp4"]
+    said = vidperc(*command, "--no-progress", "--log-level", "debug", cwd=tmp_path).stderr.splitlines()
+    told = [line.removeprefix("DEBUG vidperc.engine.") for line in said if line.startswith("DEBUG ")]
+    assert told[0].startswith("run: clip.mp4: 1 segments, 1 workers, Placement(device='cpu', precision='float32'")
+    assert told[1] == "run: clip.mp4: segment 0: 75 frames, pts 0 to 38088, 0 before and 0 after are read too"
+    assert told[2] == "render: segment 0: begun, decoding from the start of the file"
+    assert told[3].startswith("render: segment 0: done, 75 frames, ")
+    assert len(told) == 4
+    at_info = vidperc(*command, "--no-progress", "--log-level", "info", cwd=tmp_path).stderr
+    assert "INFO vidperc: " in at_info and "DEBUG" not in at_info
+
+
 @pytest.mark.parametrize("settings", [[], ["--crf", "30"]])
 def test_a_second_run_for_an_output_in_progress_is_refused(settings, source, pool, tmp_path):
     """Be it the very job or one with other settings: both would write the output, the last to end wins."""

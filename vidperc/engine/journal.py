@@ -245,5 +245,9 @@ def _planned_source(folder: Path) -> str | None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files in a folder take on the disk."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """What the files in a folder take on the disk; those that go meanwhile are left out."""
+    total = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total

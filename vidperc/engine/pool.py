@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import subprocess
@@ -19,6 +20,8 @@ import psutil
 
 from vidperc.engine.worker import Failed, PrepareTask, Progress, Refused, RenderTask, receive, send
 from vidperc.errors import VidpercError
+
+log = logging.getLogger(__name__)
 
 # Windows' CREATE_NEW_PROCESS_GROUP, a name that subprocess only has there.
 NEW_PROCESS_GROUP = 0x200
@@ -73,10 +76,11 @@ class WorkerPool:
         _stop(surplus)
 
     def _spawn(self) -> _Worker:
+        log_level = str(logging.getLogger("vidperc").getEffectiveLevel())
         # Its own session or process group: Ctrl-C reaches the parent alone, which then decides.
         process = subprocess.Popen(
             # -P: a file in the working directory must not stand in for a module.
-            [sys.executable, "-P", "-c", "from vidperc.engine.worker import main; main()"],
+            [sys.executable, "-P", "-c", "from vidperc.engine.worker import main; main()", log_level],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # OpenMP's threads spin while they wait, by default, on the cores that the encoder's threads need: on a busy
@@ -103,6 +107,9 @@ class WorkerPool:
                         message = None
                     except Exception:  # an answer that cannot be read must not leave the caller waiting
                         message = Failed(traceback.format_exc())
+                    if isinstance(message, logging.LogRecord):
+                        logging.getLogger(message.name).handle(message)
+                        continue
                     self._events.put(_Event(worker, message))
                     if message is None:
                         return
@@ -147,6 +154,7 @@ class WorkerPool:
                 place = event.worker.task
                 if event.message is None:
                     self._replace(event.worker)
+                    log.debug("a worker left, exit code %s; another takes its place", event.worker.process.returncode)
                     if place is not None:
                         crashes[place] = crashes.get(place, 0) + 1
                         if crashes[place] >= MAX_CRASHES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,8 @@ from vidperc.video.encoder import Encoder
 from vidperc.video.planes import Plane, frame_planes, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
 from vidperc.video.source import Counts, Decoded, read_frames
+
+log = logging.getLogger(__name__)
 
 # Read ahead by this much at most, in decoded and in finished frames; always at least one frame.
 DECODED_BYTES = 48 << 20
@@ -45,11 +48,17 @@ def render(
     file; what is decoded from there is the truth, planned or not.
     """
     seek = segment.seeks[0] if segment.seeks else None
+    log.debug("segment %d: begun, decoding from %s", segment.index, _spelled(seek))
     try:
         return _render(source, plan, segment, pipeline, partial, report, seek, strict=seek is not None)
-    except SeekMismatch:
+    except SeekMismatch as mismatch:
         seek = _trusted_seek(source, plan, segment)
+        log.debug("segment %d: %s; begun again, decoding from %s", segment.index, mismatch, _spelled(seek))
     return _render(source, plan, segment, pipeline, partial, report, seek, strict=False)
+
+
+def _spelled(seek: tuple[int, int] | None) -> str:
+    return "the start of the file" if seek is None else f"the keyframe at pts {seek[0]}"
 
 
 def _trusted_seek(source: Path, plan: Plan, segment: Segment) -> tuple[int, int] | None:
@@ -89,11 +98,15 @@ def _checked(frames: Iterator[Decoded], segment: Segment, counts: Counts) -> Ite
     """The frames, as long as they are the planned ones and undamaged; raises SeekMismatch at the first that is not."""
     planned = iter(segment.expected)
     for decoded in frames:
-        if decoded.pts != next(planned, None) or counts.damage:
-            raise SeekMismatch
+        wanted = next(planned, None)
+        if decoded.pts != wanted or counts.damage:
+            raise SeekMismatch(
+                f"damage before pts {wanted}" if counts.damage else f"got {decoded.pts}, planned {wanted}"
+            )
         yield decoded
-    if next(planned, None) is not None:
-        raise SeekMismatch
+    missing = next(planned, None)
+    if missing is not None:
+        raise SeekMismatch(f"no frame for pts {missing}")
 
 
 def _render(
@@ -178,6 +191,13 @@ def _render(
         counts=asdict(counts),
         seconds=seconds(),
         extradata=hashlib.sha256(encoder.extradata).hexdigest(),
+    )
+    log.debug(
+        "segment %d: done, %d frames, %d bytes, %.2f s",
+        segment.index,
+        len(emitted),
+        sidecar.nbytes,
+        sidecar.seconds["wall"],
     )
     return Rendered(partial, sidecar)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from vidperc.errors import VidpercError
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part, write_output
 from vidperc.video.verify import verify_output
+
+log = logging.getLogger(__name__)
 
 DISK_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
 
@@ -69,6 +72,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
             watcher.warned(_unfinished(others))
         known = journal.read_plan()
         plan = known or make_plan(job, ready)
+        _log_plan(plan, ready.workers)
         rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
         try:
             if known is None:
@@ -87,6 +91,18 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
         journal.remove()
     report.seconds["wall"] = perf_counter() - began
     return report
+
+
+def _log_plan(plan: Plan, workers: int) -> None:
+    log.debug(
+        "%s: %d segments, %d workers, %s, %s", plan.source, len(plan.segments), workers, plan.placement, plan.encoder
+    )
+    for segment in plan.segments:
+        log.debug(
+            "%s: segment %d: %d frames, pts %d to %d, %d before and %d after are read too",
+            *(plan.source, segment.index, len(segment.pts), segment.pts[0], segment.pts[-1]),
+            *(len(segment.lead), len(segment.tail)),
+        )
 
 
 def _unfinished(folders: list[Path]) -> str:
@@ -135,6 +151,7 @@ class _Rendering:
                 todo.append(segment)
             else:
                 self._sidecars[segment.index] = sidecar
+                log.debug("segment %d: finished by an earlier run", segment.index)
         # The longest first, so that the workers finish together.
         todo.sort(key=lambda segment: segment.nbytes, reverse=True)
         self.resumed = len(self._sidecars)

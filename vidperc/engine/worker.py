@@ -8,6 +8,7 @@ which happens whenever its parent is gone, killed or not.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import pickle
 import signal
@@ -89,14 +90,29 @@ def receive(stream: BinaryIO) -> bytes | None:
     return content if len(content) == size else None
 
 
+class _ToParent(logging.Handler):
+    """Log records go to the parent as messages, which logs them as its own."""
+
+    def __init__(self, outgoing: BinaryIO) -> None:
+        super().__init__()
+        self._outgoing = outgoing
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args = record.getMessage(), None  # arguments of any type need not survive the journey
+        send(self._outgoing, record)
+
+
 def main() -> None:
-    """Serve until standard input closes."""
+    """Serve until standard input closes. The first argument is the least level that is logged, as a number."""
     # Ctrl-C is the parent's to handle, also while the imports below run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     incoming = os.fdopen(os.dup(0), "rb")
     outgoing = os.fdopen(os.dup(1), "wb")
     # Native libraries print to standard output; from here on that is standard error.
     os.dup2(2, 1)
+    log = logging.getLogger("vidperc")
+    log.setLevel(int(sys.argv[1]))
+    log.addHandler(_ToParent(outgoing))
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), line_buffering=True)
     tasks: Queue[bytes] = Queue()
 
