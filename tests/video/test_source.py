@@ -90,6 +90,7 @@ MADE = {
     "open.ts": ("libx264", OPEN_GROUPS),
     "open.flv": ("libx264", OPEN_GROUPS),
     "refresh.mp4": ("libx264", {"x264-params": "intra-refresh=1:keyint=15"}),
+    "refresh_b.mkv": ("libx264", {"x264-params": "intra-refresh=1:keyint=15:bframes=1:b-adapt=0"}),
     "refresh.mkv": ("libx264", {"x264-params": "intra-refresh=1:keyint=15:bframes=0"}),
     "hevc.mp4": ("libx265", {"x265-params": "open-gop=1:bframes=4:keyint=15:min-keyint=15:log-level=none"}),
     "hevc.mkv": ("libx265", {"x265-params": "open-gop=1:bframes=4:keyint=15:min-keyint=15:log-level=none"}),

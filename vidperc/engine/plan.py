@@ -38,7 +38,7 @@ class Segment:
     lead, tail: pts of the frames before and after that its stages read; they are not emitted.
     after: pts of the frame that follows the tail, where reading stops; None reads to the end.
     cuts: pts, within what it reads, of the frames that start a new shot.
-    seeks: keyframes (pts, dts) to decode from, the preferred first; empty means the start of the file.
+    seeks: keyframes, as in FrameIndex, to decode from, the preferred first; empty means the start of the file.
     nbytes: of its frames in the source; what took many bits there takes long here.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 from vidperc.errors import VidpercError
@@ -24,8 +24,9 @@ class FrameIndex:
     """When every frame is shown, and where decoding may start.
 
     pts: of each frame in display order, in ticks of the stream's time base, strictly increasing.
-    keyframes: (pts, dts) of places where a decoder may start, in display order: started at dts, all frames from pts on
-        are whole.
+    keyframes: (pts, time) of places where a decoder may start, in display order: after a seek to that time all frames
+        from pts on are whole. Containers that state times of display are sought by these; by a time of decoding they
+        would go to the keyframe before, a group of pictures in vain. Others are sought by the time of decoding.
     last_duration: of the last frame, in ticks.
     nbytes: of each frame's packet, in the order of pts; empty when they are not known.
     sequential: packets do not tell the times of display (raw streams, AVI with B-frames); frames are given times in
@@ -86,7 +87,9 @@ def index_frames(path: Path) -> FrameIndex:
                 slow = stream.codec_context.name == "h264" and recovers_slowly(
                     bytes(packet), stream.codec_context.extradata
                 )
-                starts.append((packet.pts, packet.pts if packet.dts is None else packet.dts, slow))
+                by_pts = container.format.name.startswith(STATES_DISPLAY_TIMES)
+                time = packet.pts if by_pts or packet.dts is None else packet.dts
+                starts.append((packet.pts, time, slow))
             if packet.is_discard:
                 continue
             times.append(packet.pts)
@@ -109,10 +112,13 @@ def index_frames(path: Path) -> FrameIndex:
 
 
 def _keyframes(starts: list[tuple[int, int, bool]]) -> tuple[tuple[int, int], ...]:
-    """(pts, dts) of the places to start at; where the picture comes back slowly, it has by the next such place."""
+    """(pts, time) of the places to start at; where the picture comes back slowly, it has by the second place after it.
+
+    Not always by the next: B-frames that are shown after it may still refer to what came before the refresh.
+    """
     starts.sort()
-    found = {(pts, dts) for pts, dts, slow in starts if not slow}
-    found |= {(later[0], dts) for (_, dts, slow), later in pairwise(starts) if slow}
+    found = {(pts, time) for pts, time, slow in starts if not slow}
+    found |= {(later[0], time) for (_, time, slow), later in zip(starts, starts[2:], strict=False) if slow}
     return tuple(sorted(found))
 
 

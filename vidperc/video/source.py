@@ -68,7 +68,7 @@ def read_frames(
 ) -> Iterator[Decoded]:
     """Decode the main video stream and give the frames with start <= pts < stop, in display order.
 
-    keyframe: (pts, dts) of the keyframe to seek to; None decodes from the start of the file.
+    keyframe: the one to seek to, as in FrameIndex; None decodes from the start of the file.
     timed: False where packets carry no times of display; frames then take the times of decoding in their own order,
         and where there are none either, they follow each other at the stream's rate from 0.
     threads: of the decoder; 0 lets it choose.
