@@ -1,0 +1,106 @@
+"""Still images as training material: pairs of a large and a small one, and crops drawn anew for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from vidperc.errors import VidpercError
+from vidperc.ops.resize import resize
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+Pixels = NDArray[np.uint8]  # (H,W,3)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and what is left of it: large (H*s,W*s,3) and small (H,W,3), uint8 RGB, aligned to the pixel."""
+
+    large: Pixels
+    small: Pixels
+
+
+def read_images(folders: Sequence[Path]) -> list[Pixels]:
+    """Every PNG and JPEG in these folders, (H,W,3) uint8 RGB, in the order of their names.
+
+    Raises VidpercError for a folder that is missing or without images, and for a file that is no image.
+    """
+    images: list[Pixels] = []
+    for folder in folders:
+        files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+        if not files:
+            got = "no images" if folder.is_dir() else "no such folder"
+            raise VidpercError(f"{folder}: got {got}, wanted a folder of {', '.join(SUFFIXES)} files; check the path")
+        images += [_read_image(path) for path in files]
+    return images
+
+
+def _read_image(path: Path) -> Pixels:
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except OSError as error:  # what Pillow raises for damaged files and for those of another kind, too
+        told = " ".join(str(error).split())
+        raise VidpercError(f"{path}: cannot be read as an image ({told}); remove it, or fetch it again") from error
+
+
+def shrink(image: Pixels, height: int, width: int) -> Pixels:
+    """An image (H,W,3) at another size, (height,width,3), by antialiased bicubic, clamped and rounded to 8 bits."""
+    frame = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    small = resize(frame, (height, width), "bicubic").clamp_(0, 255).add_(0.5).to(torch.uint8)
+    return small[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def make_pairs(images: Sequence[Pixels], *, scale: int, sizes: Sequence[float], patch: int) -> list[Pair]:
+    """The pairs to crop from: every image at each of the sizes, and bicubic-shrunk by the scale.
+
+    sizes: factors of at most 1; a photograph made smaller is sharper for its size. patch: side of the small crops in
+    pixels; what is too small for one is left out. Sides that the scale does not divide are cut.
+    """
+    pairs: list[Pair] = []
+    for image in images:
+        for size in sizes:
+            height, width = (int(side * size) // scale * scale for side in image.shape[:2])
+            if min(height, width) < patch * scale:
+                continue
+            large = image[:height, :width] if size == 1 else shrink(image, height, width)
+            pairs.append(Pair(large, shrink(np.ascontiguousarray(large), height // scale, width // scale)))
+    return pairs
+
+
+def draw(pairs: Sequence[Pair], *, scale: int, patch: int, batch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """One step's crops: small (N,3,p,p) and large (N,3,p*s,p*s), float32 RGB in [0,1].
+
+    patch: side p of the small crops in pixels. batch: how many, N.
+    Turned and mirrored by chance. The same seed and step give the same crops, whatever was drawn before.
+    Larger images are drawn from more often, as the square root of their area.
+    """
+    chance = np.random.default_rng((seed, step))
+    areas = np.array([pair.small.shape[0] * pair.small.shape[1] for pair in pairs], dtype=np.float64) ** 0.5
+    smalls: list[Pixels] = []
+    larges: list[Pixels] = []
+    chosen: list[int] = chance.choice(len(pairs), batch, p=areas / areas.sum()).tolist()
+    for place in chosen:
+        pair = pairs[place]
+        spare: list[int] = [have - patch + 1 for have in pair.small.shape[:2]]
+        y, x = (int(chance.integers(places)) for places in spare)
+        small = pair.small[y : y + patch, x : x + patch]
+        side = patch * scale
+        large = pair.large[y * scale : y * scale + side, x * scale : x * scale + side]
+        turns, mirrored = int(chance.integers(4)), bool(chance.integers(2))
+        small, large = np.rot90(small, turns), np.rot90(large, turns)
+        smalls.append(small[:, ::-1] if mirrored else small)
+        larges.append(large[:, ::-1] if mirrored else large)
+    return _batch(smalls), _batch(larges)
+
+
+def _batch(crops: list[Pixels]) -> Tensor:
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous().float().div_(255)  # (N, 3, side, side)
