@@ -1,0 +1,57 @@
+"""What a luma network learns, and how well it does: the loss, and Y-PSNR on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vidperc.ops.color import rgb_luma
+from vidperc.ops.resize import resize
+from vidperc.training.images import Pair, Pixels
+
+
+def missing_from_bicubic(small: Tensor, large: Tensor) -> Tensor:
+    """What bicubic enlarging of the small luma (N,1,h,w) lacks of the large one (N,1,h*s,w*s), as (N,s*s,h,w)."""
+    scale = large.shape[-1] // small.shape[-1]
+    base = F.interpolate(small, size=large.shape[-2:], mode="bicubic", align_corners=False, antialias=True)
+    return F.pixel_unshuffle(large - base, scale)  # (N, s*s, h, w)
+
+
+def luma_loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
+    """Charbonnier distance of the enlarged luma to the true one; crops in RGB, (N,3,h,w) and (N,3,h*s,w*s).
+
+    A thousandth where the network gives just what bicubic lacks.
+    Source: W. Lai et al., "Deep Laplacian Pyramid Networks", 2017; epsilon squared is 1e-6.
+    """
+    small = rgb_luma(small)
+    wanted = missing_from_bicubic(small, rgb_luma(large))
+    return ((network(small) - wanted).square() + 1e-6).sqrt().mean()
+
+
+def luma_psnr(pairs: Sequence[Pair]) -> Callable[[Callable[[Tensor], Tensor]], float]:
+    """A measure: the mean Y-PSNR in dB over these pairs.
+
+    What is measured gives for RGB (1,3,h,w) what its luma lacks after bicubic, (1,s*s,h,w).
+    Limited-range BT.601 luma, not rounded, a border of the scale in pixels cut off, as the super-resolution papers do.
+    """
+    prepared = [(_rgb(pair.small), rgb_luma(_rgb(pair.large))) for pair in pairs]
+
+    @torch.no_grad()
+    def measure(network: Callable[[Tensor], Tensor]) -> float:
+        found: list[float] = []
+        for small, large in prepared:
+            scale = large.shape[-1] // small.shape[-1]
+            base = resize(rgb_luma(small), (large.shape[-2], large.shape[-1]), "bicubic")
+            made = (base + F.pixel_shuffle(network(small), scale)).clamp(0, 1)
+            error = 219 * (made - large)[..., scale:-scale, scale:-scale]
+            found.append(float(10 * torch.log10(255**2 / error.double().square().mean())))
+        return sum(found) / len(found)
+
+    return measure
+
+
+def _rgb(image: Pixels) -> Tensor:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float().div(255)  # (1, 3, H, W)
