@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidperc.config.training import built_in_recipes, load_recipe
+from vidperc.errors import VidpercError
+from vidperc.models.luma_card import NAMES
+from vidperc.training.recipe import Degraded
+
+GOOD = """\
+name: mine
+summary: mine alone
+data: my photographs
+network: {scale: 2, channels: 8, depth: 1}
+images: [photographs]
+validation: held_out
+schedule:
+  steps: 10
+"""
+
+
+@pytest.fixture
+def refusal(tmp_path: Path):
+    def refuse(text: str) -> str:
+        path = tmp_path / "my.yaml"
+        path.write_text(text)
+        with pytest.raises(VidpercError) as caught:
+            load_recipe(str(path))
+        message = str(caught.value)
+        assert "\n" not in message
+        return message.removeprefix(f"{tmp_path}/")
+
+    return refuse
+
+
+def test_every_shipped_network_has_its_recipe() -> None:
+    assert set(built_in_recipes()) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe == load_recipe(f"train_{name}")
+    assert recipe.name == name
+    family, scale, *real = name.split("-")
+    assert f"x{recipe.network.scale}" == scale
+    assert recipe.network.parameters <= {"fast": 65_000, "standard": 650_000}[family]
+    assert (recipe.degraded is not None) == bool(real)
+    assert recipe.licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_built_in_recipe_learns_only_from_what_its_card_names_with_a_licence(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.images == ("train_photos", "gb82_cc0")
+    assert recipe.validation not in recipe.images
+    assert "train_photos (CC0 and Unsplash licence) and gb82_cc0 (CC0)" in recipe.data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_built_in_recipe_starts_from_a_network_as_wide_and_deep(name: str) -> None:
+    recipe = load_recipe(name)
+    if recipe.start_from is None:
+        return
+    start = load_recipe(Path(recipe.start_from).stem)
+    assert start.start_from is None
+    assert start.name in recipe.data
+    assert (start.network.channels, start.network.depth) == (recipe.network.channels, recipe.network.depth)
+
+
+def test_a_path_is_read_with_the_settings_it_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "my.yml"
+    path.write_text(GOOD)
+    recipe = load_recipe(str(path))
+    assert (recipe.name, recipe.images, recipe.sizes) == ("mine", ("photographs",), (1.0,))
+    assert (recipe.schedule.steps, recipe.schedule.batch) == (10, 16)
+    assert recipe.degraded is None
+    path.write_text(GOOD + "degraded: {count: 7}\n")
+    assert load_recipe(str(path)).degraded == Degraded(count=7)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(VidpercError, match=r"unknown recipe 'fast-x3', wanted one of fast-x2, .* did you mean 'fast-x"):
+        load_recipe("fast-x3")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VidpercError, match=r"absent\.yaml: cannot be read"):
+        load_recipe(str(tmp_path / "absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("summary:", "sumary:"), "my.yaml:2: unknown key 'sumary', wanted one of name, summary, "),
+        (("depth: 1", "dept: 1"), "my.yaml:4: unknown key 'dept', wanted one of scale, channels, depth"),
+        (("  steps: 10", "  stepz: 10"), "my.yaml:8: unknown key 'stepz'"),
+        (("name: mine\n", ""), "my.yaml:1: missing key 'name'"),
+        (("steps: 10", "steps: ten"), 'my.yaml:8: steps: got "ten", wanted an integer'),
+        (("steps: 10", "steps: true"), "my.yaml:8: steps: got true, wanted an integer"),
+        (("steps: 10", "steps: 0"), "my.yaml:8: steps: got 0, wanted at least 1"),
+        (("[photographs]", "photographs"), 'my.yaml:5: images: got "photographs", wanted a'),
+        (("[photographs]", "[]"), "my.yaml:5: images: got none"),
+        (("scale: 2", "scale: 9"), "my.yaml:4: network: wanted a scale from 2 to 8"),
+        (("name: mine", "name: a/b"), "my.yaml:1: name: got 'a/b'"),
+        (("images:", "sizes: [2]\nimages:"), "my.yaml:5: sizes: got [2.0], wanted factors"),
+        (("images:", "degraded: {side: 10}\nimages:"), "my.yaml:5: degraded: got a side of 10"),
+        (("images:", "degraded: {count: 0}\nimages:"), "my.yaml:5: count: got 0, wanted at least 1"),
+        (("images:", "degraded: {runs: 3}\nimages:"), "my.yaml:5: unknown key 'runs', wanted one of count, side"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_line(refusal, change: tuple[str, str], told: str) -> None:
+    assert change[0] in GOOD
+    assert refusal(GOOD.replace(*change)).startswith(told)
+
+
+def test_an_empty_file_and_a_list_are_refused(refusal) -> None:
+    assert "the file is empty, wanted a recipe" in refusal("# nothing\n")
+    assert refusal("- name: mine\n").startswith("my.yaml:1: ")
