@@ -24,7 +24,11 @@ pipelines_app = typer.Typer(
 )
 models_app = typer.Typer(help="Networks that need no file, and what a file holds.", no_args_is_help=True)
 app.add_typer(pipelines_app, name="pipelines")
+recipes_app = typer.Typer(
+    help="Recipes in YAML, by which networks are trained: what there is, what they say.", no_args_is_help=True
+)
 app.add_typer(models_app, name="models")
+app.add_typer(recipes_app, name="recipes")
 
 # Typer carries click inside itself or depends on it, by version; this is its UsageError either way.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -202,6 +206,24 @@ def doctor() -> int:
     return show_machine()
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A name from `recipes list`, or a YAML file.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder that holds the recipe's folders of images.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the network and its checkpoint.", show_default=False)],
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")] = None,
+) -> int:
+    """Train a network by a recipe; writes NAME.safetensors, which `upscale -m` takes.
+
+    The same command goes on from the last checkpoint of what was interrupted.
+    """
+    from vidperc.commands.train import train_network
+
+    return train_network(recipe, data=data, folder=out, threads=threads)
+
+
 @pipelines_app.command("list")
 def list_pipelines() -> int:
     """The built-in pipelines."""
@@ -240,6 +262,22 @@ def show_model(model: Annotated[str, typer.Argument(help="A name, or a weights f
     from vidperc.commands.models import show
 
     return show(model)
+
+
+@recipes_app.command("list")
+def list_recipes() -> int:
+    """The recipes of the networks that come along."""
+    from vidperc.commands.train import list_recipes
+
+    return list_recipes()
+
+
+@recipes_app.command("show")
+def show_recipe(name: Annotated[str, typer.Argument(help="A name, or a YAML file.")]) -> int:
+    """A recipe's YAML, ready to be saved and changed."""
+    from vidperc.commands.train import show_recipe
+
+    return show_recipe(name)
 
 
 @app.callback(invoke_without_command=True)
