@@ -136,6 +136,32 @@ def test_a_finished_job_is_recognised_and_nothing_is_done(finished, pool):
     assert listing(job.output.parent) == ["out.mp4"]
 
 
+def test_weights_are_found_from_the_folder_of_the_caller_and_known_by_what_they_hold(
+    source, pool, tmp_path, monkeypatch
+):
+    """The pool's workers began elsewhere; and the same weights in another place make the same job."""
+    pool.start(1)
+    job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", **FAST)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    save_small_network(tmp_path / "net.safetensors")
+    (tmp_path / "other" / "net.safetensors").write_bytes((tmp_path / "net.safetensors").read_bytes())
+    run_job(replace(job, pipeline=weights_pipeline("net.safetensors")), pool, Watcher())
+    for path in ("./net.safetensors", "other/net.safetensors", str(tmp_path / "net.safetensors")):
+        assert run_job(replace(job, pipeline=weights_pipeline(path)), pool, Watcher()).already_done
+
+
+def weights_pipeline(model):
+    return PipelineSpec("upscale", "", (Upscale(model=model),))
+
+
+def save_small_network(path):
+    from safetensors.torch import save_file
+    from spandrel.architectures.Compact import Compact
+
+    save_file(Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=2, upscale=2).state_dict(), path)
+
+
 @pytest.mark.parametrize("how", ["quality", "pipeline", "source", "excerpt"])
 def test_an_output_made_with_other_settings_is_refused(how, finished, source, pool, tmp_path):
     job, _ = finished

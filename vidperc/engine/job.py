@@ -20,7 +20,10 @@ from vidperc.engine.plan import EXACT_SEEK_FORMATS, Plan, Prepared, Wishes, plan
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
+from vidperc.models.zoo import SUFFIXES
 from vidperc.pipeline import PipelineSpec
+from vidperc.stages.stage import Stage
+from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder
@@ -38,6 +41,7 @@ HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB S
 class Job:
     """What the user asked for.
 
+    pipeline: paths of weights in it become absolute, for workers have a current folder of their own.
     output: the file to make; None names it after the source ("input_x2.mp4"), in `folder` or beside the source.
     label: what is added to that name; empty for the scale ("x2") or the short side ("1080p").
     start, end, sample: seconds from the first frame; a sample without a start is taken from the middle.
@@ -63,6 +67,17 @@ class Job:
     workers: int | None = None
     keep_audio: bool = True
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        stages = tuple(_with_absolute_weights(stage) for stage in self.pipeline.stages)
+        object.__setattr__(self, "pipeline", replace(self.pipeline, stages=stages))
+
+
+def _with_absolute_weights(stage: Stage) -> Stage:
+    if not isinstance(stage, Upscale) or Path(stage.model).suffix.lower() not in SUFFIXES:
+        return stage
+    path = Path(stage.model).absolute()
+    return replace(stage, model=str(path)) if path.is_file() else stage  # if not, whoever looks for it tells as typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +146,11 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         )
     facts = {
         "input": identity,
-        "pipeline": job.pipeline.settings(),
+        # Weights count by what they hold, their sha256, not by where they lie.
+        "pipeline": [
+            {**stage, "model": Path(stage["model"]).name} if "model" in stage else stage
+            for stage in job.pipeline.settings()
+        ],
         "weights": [(card.name, card.scale, card.sha256) for card in prepared.cards],
         "window": window,
         "encoder": (encoder.codec, encoder.pix_fmt, encoder.options),
