@@ -307,12 +307,13 @@ def test_the_shape_of_pixels_is_stated_where_the_source_states_it(suffix, aspect
 
 
 @pytest.mark.parametrize(("aspect", "lost"), [(None, 0), (Fraction(1), 0), (Fraction(4, 3), 1)])
-def test_a_shape_of_pixels_that_is_lost_is_told(aspect, lost, tmp_path):
+@pytest.mark.parametrize("codec", ["vp9", "av1"])
+def test_a_shape_of_pixels_that_is_lost_is_told(codec, aspect, lost, tmp_path):
     source = shaped_clip(tmp_path / "in.mp4", aspect)
-    joined = join(source, tmp_path / "out.webm", codec="libvpx-vp9", options={"cpu-used": "8"})
-    assert [sentence.startswith("sample aspect 4:3: vp9 in webm") for sentence in joined.copied.dropped] == [
-        True
-    ] * lost
+    options = {"cpu-used": "8"} if codec == "vp9" else {"preset": "12"}
+    joined = join(source, tmp_path / "out.webm", codec=codec, options=options)
+    told = [sentence.partition(" does not")[0] for sentence in joined.copied.dropped]
+    assert told == [f"sample aspect 4:3: {codec} in webm"] * lost
 
 
 def shaped_clip(path, aspect):

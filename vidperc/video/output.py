@@ -154,10 +154,10 @@ def _check_aspect(output: OutputContainer, encoded: VideoStream, source: VideoIn
     """Say so where the shape of a pixel is lost: in Matroska only the encoded pictures can state it, not all do."""
     wanted = source.sample_aspect or Fraction(1)
     if output.format.name in ("matroska", "webm") and (encoded.sample_aspect_ratio or Fraction(1)) != wanted:
-        shape = f"{wanted.numerator}:{wanted.denominator}"
+        shape, codec = f"{wanted.numerator}:{wanted.denominator}", encoded.codec_context.codec.canonical_name
         copied.dropped.append(
-            f"sample aspect {shape}: {encoded.codec_context.name} in {output.format.name} does not state it, players "
-            f"will show square pixels; an output name ending in .mp4 keeps it"
+            f"sample aspect {shape}: {codec} in {output.format.name} does not state it, players show square pixels; "
+            f"an output name ending in .mp4 keeps it"
         )
 
 
