@@ -1,6 +1,6 @@
 """Measure vidperc on a real clip: each part alone, the whole run, and the same job done the obvious way.
 
-    python scripts/benchmark.py CLIP [-m bicubic|FILE] [-s N] [--frames N] [--repeat N] [--json FILE]
+    python scripts/benchmark.py CLIP [-m MODEL|FILE] [-s N] [--preset NAME] [--frames N] [--repeat N] [--json FILE]
 
 All on the CPU and in one go. Parts and runs take turns, every other round in reverse, so that a drift of the machine
 meets all alike; medians are printed, and the share of the machine that other programs took meanwhile. Needs the
@@ -29,14 +29,14 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
     from torch import Tensor
 
-    from vidperc.clip import Clip, Color
+    from vidperc.clip import Color
     from vidperc.pipeline import Pipeline, PipelineSpec
     from vidperc.placement import Placement
-    from vidperc.video.encoder import EncoderSettings
+    from vidperc.video.encoder_settings import EncoderSettings
     from vidperc.video.probe import VideoInfo
+    from vidperc.video.source import Decoded
 
 HELD = 16  # pictures that a part has in memory: the network is fed these in turn, the encoder so many at a time
 LOOK_EVERY = 0.2  # seconds between two looks at a run's memory
@@ -61,7 +61,7 @@ class Work:
     def settings(self) -> tuple[Placement, EncoderSettings, Color, Color]:
         from vidperc.clip import Color
         from vidperc.placement import Placement
-        from vidperc.video.encoder import EncoderSettings
+        from vidperc.video.encoder_settings import EncoderSettings
 
         placement = replace(Placement(**self.report["placement"]), threads=1)
         encoder = replace(EncoderSettings(**self.report["encoder"]), threads=1)
@@ -79,32 +79,27 @@ def decode_alone(work: Work) -> float:
     return process_time() - began
 
 
-def finished(work: Work, pipeline: Pipeline, pictures: Iterable[VideoFrame]) -> Iterator[list[Tensor]]:
+def finished(work: Work, pipeline: Pipeline, pictures: Iterable[Decoded]) -> Iterator[list[Tensor]]:
     """The planes to encode for each decoded picture: colour, networks, colour."""
     import torch
-    from av.video.reformatter import VideoReformatter
 
-    from vidperc.clip import Clip
-    from vidperc.ops.color import planes_to_rgb, rgb_to_planes
-    from vidperc.video.planes import frame_planes, layout_of
+    from vidperc.engine.clips import Pictures, clips_of, planes_of
+    from vidperc.video.planes import layout_of
 
     torch.set_num_threads(1)
     placement, encoder, color, target = work.settings()
-    source, result, reformatter = layout_of(work.source.pix_fmt), layout_of(encoder.pix_fmt), VideoReformatter()
-
-    def rgb(picture: VideoFrame) -> Tensor:
-        planes = [torch.from_numpy(plane) for plane in frame_planes(picture, source, reformatter)]
-        return planes_to_rgb(planes, source, matrix=color.matrix, full_range=color.full_range)
-
-    def clips() -> Iterator[Clip]:
-        timed = zip(work.pts, pictures, strict=True)
-        while chunk := list(islice(timed, placement.chunk)):
-            frames, pts = torch.stack([rgb(picture) for _, picture in chunk]), tuple(pts for pts, _ in chunk)
-            yield Clip(frames=frames, source=frames, pts=pts, time_base=work.source.time_base, color=color)
-
-    for clip in pipeline(clips()):
-        for frame in clip.frames:
-            yield rgb_to_planes(frame, result, matrix=target.matrix, full_range=target.full_range)
+    result = layout_of(encoder.pix_fmt)
+    how = Pictures(
+        layout=work.report["layout"],
+        color=color,
+        time_base=work.source.time_base,
+        chunk=placement.chunk,
+        device="cpu",
+    )
+    timed = (replace(picture, pts=pts) for pts, picture in zip(work.pts, pictures, strict=True))
+    for clip in pipeline(clips_of(timed, how, lambda _: 0)):
+        for index in range(len(clip)):
+            yield planes_of(clip, index, result, target)
 
 
 def network_alone(work: Work) -> float:
@@ -113,7 +108,7 @@ def network_alone(work: Work) -> float:
     from vidperc.video.source import read_frames
 
     pipeline = Pipeline(work.pipeline, work.settings()[0])
-    held = [decoded.frame for decoded in islice(read_frames(work.source.path, stop=work.stop, threads=1), HELD)]
+    held = list(islice(read_frames(work.source.path, stop=work.stop, threads=1), HELD))
     began = process_time()
     for _ in finished(work, pipeline, islice(cycle(held), len(work.pts))):
         pass
@@ -127,7 +122,7 @@ def encode_alone(work: Work) -> float:
     from vidperc.video.source import read_frames
 
     placement, encoder, _, color = work.settings()
-    pictures = (decoded.frame for decoded in read_frames(work.source.path, stop=work.stop, threads=1))
+    pictures = read_frames(work.source.path, stop=work.stop, threads=1)
     planes, times = finished(work, Pipeline(work.pipeline, placement), pictures), iter(work.pts)
     how: Any = {"width": work.report["width"], "height": work.report["height"], "color": color}
     how |= {"time_base": work.source.time_base, "rate": work.source.rate}
@@ -151,12 +146,7 @@ def the_obvious_way(clip: str, model: str, scale: int, frames: int, output: str,
     import torch
     from av.video.frame import VideoFrame
 
-    if model == "bicubic":
-        network: Any = torch.nn.Upsample(scale_factor=scale, mode="bicubic")
-    else:
-        from spandrel import ModelLoader  # pyright: ignore[reportMissingTypeStubs]
-
-        network = ModelLoader().load_from_file(model)
+    network = obvious_network(model, scale)
     options = {key: value for key, value in encoder["options"].items() if key in ("crf", "preset")}
     with av.open(clip) as source, av.open(output, "w") as target, torch.inference_mode():
         stream: Any = None
@@ -172,8 +162,41 @@ def the_obvious_way(clip: str, model: str, scale: int, frames: int, output: str,
         target.mux(stream.encode(None))
 
 
-def measured(command: Sequence[str]) -> dict[str, float]:
-    """Run a program to its end and watch its processes; others: the share of the machine that went elsewhere."""
+def obvious_network(model: str, scale: int) -> Any:
+    """A network as torch runs it when nothing is done about speed: float32, RGB to RGB."""
+    import torch
+
+    if model == "bicubic":
+        return torch.nn.Upsample(scale_factor=scale, mode="bicubic")
+    from vidperc.models.weights import LumaNetwork, read_network
+    from vidperc.models.zoo import weights_path
+
+    found = read_network(weights_path(model))
+    if not isinstance(found, LumaNetwork):
+        from spandrel import ModelLoader  # pyright: ignore[reportMissingTypeStubs]
+
+        return ModelLoader().load_from_file(model)
+    layers: list[torch.nn.Module] = []
+    for place, (inputs, outputs) in enumerate(found.shape.widths()):
+        layer = torch.nn.Conv2d(inputs, outputs, 3, padding=1)
+        layer.weight.data, layer.bias.data = (found.weights[f"{place}.{name}"] for name in ("weight", "bias"))  # pyright: ignore
+        layers += [layer, torch.nn.ReLU(inplace=True)]
+    layers[-1] = torch.nn.PixelShuffle(scale)
+    details, base = torch.nn.Sequential(*layers), torch.nn.Upsample(scale_factor=scale, mode="bicubic")
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+
+    def enlarge(picture: Tensor) -> Tensor:
+        luma = (picture * weights).sum(1, keepdim=True)
+        return base(picture) + details(luma - 0.5)
+
+    return enlarge
+
+
+def measured(command: Sequence[str], *, plain: bool = False) -> dict[str, float]:
+    """Run a program to its end and watch its processes; others: the share of the machine that went elsewhere.
+
+    plain: in the environment of somebody who has set nothing.
+    """
     import psutil
 
     def clocks() -> tuple[float, float, float]:
@@ -182,7 +205,9 @@ def measured(command: Sequence[str]) -> dict[str, float]:
         return sum(times) - times.idle - getattr(times, "iowait", 0.0), sum(os.times()[2:4]), process_time()
 
     began, before, peak = perf_counter(), clocks(), 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    ours = ("MALLOC_", "OMP_")
+    environment = {name: value for name, value in os.environ.items() if not (plain and name.startswith(ours))}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         top = psutil.Process(process.pid)
         while process.returncode is None:
             with suppress(subprocess.TimeoutExpired):
@@ -198,15 +223,21 @@ def measured(command: Sequence[str]) -> dict[str, float]:
     return {"wall_seconds": wall, "cpu_seconds": cpu, "peak_bytes": peak, "others": others}
 
 
-def benchmark(clip: Path, model: str, scale: int | None, frames: int, repeat: int) -> dict[str, Any]:
+def benchmark(
+    clip: Path, model: str, scale: int | None, preset: str | None, frames: int, repeat: int
+) -> dict[str, Any]:
     """Every measurement of one benchmark, and the figures drawn from them."""
     from vidperc.config.pipelines import apply_settings, load_pipeline
     from vidperc.engine.plan import usable_cores
+    from vidperc.engine.pool import KEPT_HEAP
     from vidperc.video.index import index_frames
     from vidperc.video.probe import probe
 
     settings = [f"upscale.model={model}", *([] if scale is None else [f"upscale.scale={scale}"])]
     options = ["--device", "cpu", *(word for setting in settings for word in ("--set", setting))]
+    options += [] if preset is None else ["--preset", preset]
+    # The parts have what a worker has: comparing them with less would flatter the whole.
+    os.environ.update({"OMP_WAIT_POLICY": "PASSIVE", **KEPT_HEAP})
     spec = apply_settings(load_pipeline("upscale"), settings)
     info, pts, stop = probe(clip), index_frames(clip).pts, None
     if frames < len(pts):
@@ -230,7 +261,7 @@ def benchmark(clip: Path, model: str, scale: int | None, frames: int, repeat: in
                 elif name == "obvious":
                     factor, written_to = work.report["width"] // info.width, f"{folder}/obvious.mp4"
                     job = json.dumps([str(clip), model, factor, len(pts), written_to, work.report["encoder"]])
-                    runs[name].append(measured([sys.executable, __file__, OBVIOUS, job]))
+                    runs[name].append(measured([sys.executable, __file__, OBVIOUS, job], plain=True))
                 else:
                     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
                         parts[name].append(fresh.submit(PARTS[name], work).result())
@@ -279,17 +310,18 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
-    parser.add_argument("-m", "--model", default="bicubic", help="bicubic, or a weights file")
+    parser.add_argument("-m", "--model", default="bicubic", help="bicubic, a network of ours, or a weights file")
+    parser.add_argument("--preset", help="of the encoder")
     parser.add_argument("-s", "--scale", type=int, help="else the network's own")
     parser.add_argument("--frames", type=int, default=1 << 30, help="only so many, from the start")
     parser.add_argument("--repeat", type=int, default=1, help="rounds of everything")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     asked = parser.parse_args()
-    if not asked.clip.is_file() or not (asked.model == "bicubic" or Path(asked.model).is_file()):
-        parser.error(f"got {asked.clip} and -m {asked.model}, wanted a video and bicubic or a weights file")
+    if not asked.clip.is_file():
+        parser.error(f"got {asked.clip}, wanted a video")
     if min(asked.repeat, asked.frames) < 1:
         parser.error("--repeat, --frames: wanted at least 1")
-    found = benchmark(asked.clip, asked.model, asked.scale, asked.frames, asked.repeat)
+    found = benchmark(asked.clip, asked.model, asked.scale, asked.preset, asked.frames, asked.repeat)
     print("\n".join(table(found)))
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -2,7 +2,7 @@
 
     import vidperc
 
-    report = vidperc.upscale("input.mp4", model="bicubic", scale=2)
+    report = vidperc.upscale("input.mp4", scale=2)
     print(report.output, report.frames_out)
 
 The names below are the whole face of the library; everything else may change between versions.
@@ -26,7 +26,7 @@ def upscale(
     source: str | Path,
     output: str | Path | None = None,
     *,
-    model: str = "bicubic",
+    model: str = "auto",
     scale: int | None = None,
     resolution: int | None = None,
     device: str = "auto",
@@ -34,8 +34,9 @@ def upscale(
 ) -> JobReport:
     """Enlarge a video: every frame, every timestamp, with its sound, subtitles, chapters and tags.
 
-    model: a name that `vidperc models list` shows, or the path of a weights file (.safetensors, .pth).
-    scale: output side over input side; None for the network's own.
+    model: a name that `vidperc models list` shows, or the path of a weights file (.safetensors, .pth); auto chooses
+        between our networks for clean and for compressed video by a look at the source.
+    scale: output side over input side; None for the network's own, 2 for our families of networks.
     resolution: short side of the output in pixels, reached by resampling what the network made.
     output: None writes "input_x2.mp4" beside the input.
     overwrite: do it again although the output exists.

@@ -74,6 +74,10 @@ Chunk = Annotated[int | None, typer.Option("--chunk", help="Frames per step.", r
 Tile = Annotated[
     int | None, typer.Option("--tile", help="Tile side in input pixels, 0 for whole frames.", rich_help_panel=MACHINE)
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", help="Stay below this, as in 2GiB; less memory is slower.", rich_help_panel=MACHINE),
+]
 Codec = Annotated[
     str | None,
     typer.Option("-c", "--codec", help="Encoder: libx264, libx265, libsvtav1, ...", rich_help_panel=ENCODING),
@@ -129,6 +133,7 @@ def upscale(
     workers: Workers = None,
     chunk: Chunk = None,
     tile: Tile = None,
+    max_memory: MaxMemory = None,
     codec: Codec = None,
     crf: Crf = None,
     preset: Preset = None,
@@ -171,6 +176,7 @@ def run(
     workers: Workers = None,
     chunk: Chunk = None,
     tile: Tile = None,
+    max_memory: MaxMemory = None,
     codec: Codec = None,
     crf: Crf = None,
     preset: Preset = None,

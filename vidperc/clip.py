@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vidperc.ops.layout import PixelLayout
+
 
 @dataclass(frozen=True, kw_only=True)
 class Color:
@@ -33,10 +35,14 @@ class Clip:
     """Consecutive frames of one shot.
 
     frames: (T,3,H,W) float32 RGB, nominal [0,1]; values outside are kept and clamped only at the output.
-    source: (T,3,h,w) the frames as decoded, for guidance.
+        With a layout: (T,1,H,W) luma, nominal [0,1].
+    source: (T,C,h,w) the frames as decoded, for guidance.
     pts: T presentation times, in units of time_base seconds, strictly increasing.
     shot: counts up at every cut; a stage with a state forgets it when this changes.
     color: of the source.
+    layout: None for RGB. Else the frames are still YUV, as stages take them that need no more than luma: the layout
+        says how chroma is subsampled and where it sits.
+    chroma: (T,2,H',W') float32 Cb and Cr, nominal [-0.5,0.5], as large as the layout stores them; None elsewhere.
 
     Raises ValueError when shapes and counts do not agree.
     """
@@ -47,10 +53,18 @@ class Clip:
     time_base: Fraction
     shot: int = 0
     color: Color = Color()
+    layout: PixelLayout | None = None
+    chroma: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.frames.ndim != 4 or self.frames.shape[1] != 3:
-            raise ValueError(f"Clip.frames: got shape {tuple(self.frames.shape)}, wanted (T,3,H,W)")
+        channels = 3 if self.layout is None else 1
+        if self.frames.ndim != 4 or self.frames.shape[1] != channels:
+            raise ValueError(f"Clip.frames: got shape {tuple(self.frames.shape)}, wanted (T,{channels},H,W)")
+        if self.chroma is not None:
+            height, width = self.frames.shape[-2:]
+            wanted = None if self.layout is None else (len(self.pts), 2, *self.layout.plane_size(1, width, height))
+            if tuple(self.chroma.shape) != wanted:
+                raise ValueError(f"Clip.chroma: got shape {tuple(self.chroma.shape)}, wanted {wanted}")
         if not len(self.pts) == self.frames.shape[0] == self.source.shape[0]:
             raise ValueError(f"Clip: {len(self.pts)} pts, {self.frames.shape[0]} frames, {self.source.shape[0]} source")
 
@@ -63,11 +77,13 @@ class Clip:
 
     def part(self, start: int, stop: int) -> Clip:
         """The frames start to stop - 1, as views."""
-        return replace(self, frames=self.frames[start:stop], source=self.source[start:stop], pts=self.pts[start:stop])
+        chroma = None if self.chroma is None else self.chroma[start:stop]
+        frames, source = self.frames[start:stop], self.source[start:stop]
+        return replace(self, frames=frames, source=source, pts=self.pts[start:stop], chroma=chroma)
 
-    def with_frames(self, frames: Tensor) -> Clip:
-        """The same clip with another picture: (T,3,H',W') for the same T."""
-        return replace(self, frames=frames)
+    def with_frames(self, frames: Tensor, chroma: Tensor | None = None) -> Clip:
+        """The same clip with another picture: (T,C,H,W) for the same T and C, and its chroma where it has some."""
+        return replace(self, frames=frames, chroma=chroma)
 
     def singles(self) -> Iterator[Clip]:
         """Each frame as a clip of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from vidperc.clip import Clip
@@ -33,6 +34,11 @@ class PipelineSpec:
     def tail(self) -> int:
         """How many frames of the same shot after a segment its last frame depends on."""
         return sum(stage.future for stage in self.stages)
+
+    @property
+    def takes_luma(self) -> bool:
+        """Every stage takes clips as YUV, so that a video need not become RGB on its way."""
+        return all(stage.takes_luma for stage in self.stages)
 
     def check(self) -> None:
         """Refuse stages in an order that cannot work.
@@ -80,7 +86,8 @@ class Pipeline:
         while True:
             # Around each step, not around a yield: the mode would leak into whoever consumes the clips.
             with torch.inference_mode():
-                clip = next(chain, None)
-            if clip is None:
+                ready = list(islice(chain, 1))
+            if not ready:
                 return
-            yield clip
+            # Handed over, not kept: what the consumer is done with need not stay in memory.
+            yield ready.pop()

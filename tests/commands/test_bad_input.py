@@ -374,7 +374,7 @@ def test_a_full_disk_at_the_end_keeps_what_is_finished(truncated, clip, vidperc,
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "write_output", full)
-        code, out, err = vidperc("upscale", "clip.mp4", "--no-progress")
+        code, out, err = vidperc("upscale", "clip.mp4", "-m", "bicubic", "--no-progress")
     (folder,) = tmp_path.glob("*.vidperc-*")
     assert (code, out) == (1, [])
     assert err == [
@@ -386,7 +386,7 @@ def test_a_full_disk_at_the_end_keeps_what_is_finished(truncated, clip, vidperc,
     if truncated:
         plan = (folder / "plan.json").read_bytes()
         (folder / "plan.json").write_bytes(plan[: len(plan) // 2])
-    code, _, _ = vidperc("upscale", "clip.mp4", "--no-progress", "--report", "report.json")
+    code, _, _ = vidperc("upscale", "clip.mp4", "-m", "bicubic", "--no-progress", "--report", "report.json")
     assert code == 0
     (report,) = json.loads((tmp_path / "report.json").read_text())["jobs"]
     assert (report["resumed_segments"], report["frames_out"]) == (not truncated, 12)
@@ -423,6 +423,8 @@ def test_a_disk_without_any_room(small_disk, clip, refused):
     refused(
         "upscale",
         "clip.mp4",
+        "-m",
+        "bicubic",
         "-o",
         "disk/out.mp4",
         "--no-progress",
@@ -434,7 +436,19 @@ def test_a_disk_that_is_really_full(small_disk, vidperc, tmp_path, monkeypatch):
     """Full in the middle of a segment, about at the last one, and when the segments are joined."""
     disk, enlarge = small_disk
     source = make_clip(tmp_path / "clip.mp4", frames=40)
-    command = ["upscale", "clip.mp4", "-o", "disk/out.mkv", "-c", "ffv1", "--workers", "1", "--no-progress"]
+    command = [
+        "upscale",
+        "clip.mp4",
+        "-m",
+        "bicubic",
+        "-o",
+        "disk/out.mkv",
+        "-c",
+        "ffv1",
+        "--workers",
+        "1",
+        "--no-progress",
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(plan_module, "MAX_SEGMENT_FRAMES", 8)
         code, out, err = vidperc(*command)

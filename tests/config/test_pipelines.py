@@ -57,8 +57,8 @@ def test_every_built_in_pipeline_loads_under_its_own_name(name: str) -> None:
     assert spec.stages
 
 
-def test_the_upscale_pipeline_is_one_bicubic_upscale() -> None:
-    assert load_pipeline("upscale").stages == (Upscale(model="bicubic"),)
+def test_the_upscale_pipeline_is_one_upscale_that_chooses_its_network() -> None:
+    assert load_pipeline("upscale").stages == (Upscale(model="auto"),)
 
 
 def test_stages_keep_their_order_and_settings(tmp_path: Path) -> None:

@@ -490,7 +490,20 @@ def test_a_second_run_for_an_output_in_progress_is_refused(settings, source, poo
     job = Job(source=source, pipeline=TWICE, output=tmp_path / "out.mp4", workers=1, preset="ultrafast")
     with Journal(job.output, prepare_job(job, pool).key):
         before = listing(tmp_path)
-        done = vidperc("upscale", source, "-o", job.output, "-s", "2", "--preset", "ultrafast", *settings, cwd=tmp_path)
+        done = vidperc(
+            "upscale",
+            source,
+            "-m",
+            "bicubic",
+            "-o",
+            job.output,
+            "-s",
+            "2",
+            "--preset",
+            "ultrafast",
+            *settings,
+            cwd=tmp_path,
+        )
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
             f"vidperc: {job.output}: another vidperc is working on this output; wait for it, or stop it"
@@ -527,7 +540,7 @@ cli.main()
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for a single process")
 @pytest.mark.parametrize(("sent", "code"), [([signal.SIGINT], 130), ([signal.SIGTERM, signal.SIGTERM], 143)])
 def test_a_stopped_run_says_how_far_it_got_and_the_same_command_goes_on(sent, code, source, tmp_path):
-    command = ["upscale", str(source), "-o", "out.mp4", "--preset", "ultrafast", "--workers", "1"]
+    command = ["upscale", str(source), "-m", "bicubic", "-o", "out.mp4", "--preset", "ultrafast", "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPED, *command],
         stdout=subprocess.PIPE,

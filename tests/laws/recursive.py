@@ -24,6 +24,7 @@ class Blend:
     future: int = 0
     needs: frozenset[str] = frozenset()
     provides: frozenset[str] = frozenset()
+    takes_luma: bool = False
 
     @property
     def settle(self) -> int:
@@ -60,6 +61,7 @@ class Average:
     settle: int = 0
     needs: frozenset[str] = frozenset()
     provides: frozenset[str] = frozenset()
+    takes_luma: bool = False
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         return width, height

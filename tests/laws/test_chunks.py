@@ -1,4 +1,4 @@
-"""Law: the output does not depend on chunk or tile size, bit for bit in float32 on the CPU."""
+"""Law: the output does not depend on chunk or tile size, bit for bit on the CPU."""
 
 import dataclasses
 from fractions import Fraction
@@ -10,6 +10,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.laws.recursive import Average, Blend
 from vidperc.clip import Clip
+from vidperc.ops.layout import LAYOUTS
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement
 from vidperc.stages.resize import Resize
@@ -32,32 +33,52 @@ def weights(tmp_path_factory):
 def stages(weights):
     """Every stage of the table, in all its ways, and the two of the tests."""
     found = {
-        "upscale": [Upscale(model="bicubic", scale=2), Upscale(model="lanczos", scale=3), Upscale(model=weights)],
+        "upscale": [
+            Upscale(model="bicubic", scale=2),
+            Upscale(model="lanczos", scale=3),
+            Upscale(model=weights),
+            Upscale(model="fast-x2"),
+            Upscale(model="fast", scale=3),
+        ],
         "resize": [Resize(resolution=50), Resize(resolution=32, kernel="bicubic")],
     }
     assert set(found) == set(STAGES), "a new stage joins the laws here"
     return [*found["upscale"], *found["resize"], Blend(), Average()]
 
 
-def clips(frames, chunk):
-    """The frames as clips of at most `chunk` frames, never across the cut."""
+def clips(frames, chunk, layout=None):
+    """The frames as clips of at most `chunk` frames, never across the cut; with a layout, their red and chroma."""
     for start, stop, shot in ((0, CUT, 0), (CUT, FRAMES, 1)):
         for at in range(start, stop, chunk):
             end = min(at + chunk, stop)
+            part, chroma = frames[at:end], None
+            if layout is not None:
+                height, width = layout.plane_size(1, frames.shape[-1], frames.shape[-2])
+                part, chroma = part[:, :1], part[:, 1:, :height, :width] - 0.5
             yield Clip(
-                frames=frames[at:end],
-                source=frames[at:end],
+                frames=part,
+                source=part,
                 pts=tuple(range(at, end)),
                 time_base=Fraction(1, 25),
                 shot=shot,
+                layout=layout,
+                chroma=chroma,
             )
 
 
-def run(stage, frames, chunk, tile=0):
-    pipeline = Pipeline(PipelineSpec("law", "", (stage,)), Placement(tile=tile, chunk=chunk))
-    out = list(pipeline(clips(frames, chunk)))
+def opened(stage, chunk, tile, precision):
+    return Pipeline(PipelineSpec("law", "", (stage,)), Placement(tile=tile, chunk=chunk, precision=precision))
+
+
+def run(stage, frames, chunk, tile=0, precision="float32"):
+    out = list(opened(stage, chunk, tile, precision)(clips(frames, chunk)))
     assert [pts for clip in out for pts in clip.pts] == list(range(FRAMES)), "timestamps and their order stay"
     return torch.cat([clip.frames for clip in out])
+
+
+def run_yuv(stage, frames, chunk, tile=0, precision="float32", layout="yuv420p"):
+    out = list(opened(stage, chunk, tile, precision)(clips(frames, chunk, LAYOUTS[layout])))
+    return torch.cat([clip.frames for clip in out]), torch.cat([clip.chroma for clip in out])
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +86,50 @@ def frames():
     return torch.rand((FRAMES, 3, 45, 70), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("number", range(7))
-def test_chunks_are_invisible(number, frames, weights):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("number", range(9))
+def test_chunks_are_invisible(number, precision, frames, weights):
     stage = stages(weights)[number]
-    wanted = run(stage, frames, chunk=1)
+    wanted = run(stage, frames, chunk=1, precision=precision)
     for chunk in (2, 3, 7, 16):
-        assert torch.equal(run(stage, frames, chunk), wanted), (stage, chunk)
+        assert torch.equal(run(stage, frames, chunk, precision=precision), wanted), (stage, chunk)
 
 
-@pytest.mark.parametrize("number", range(7))
-def test_tiles_are_invisible(number, frames, weights):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("number", range(9))
+def test_tiles_are_invisible(number, precision, frames, weights):
     stage = stages(weights)[number]
-    wanted = run(stage, frames, chunk=3)
+    wanted = run(stage, frames, chunk=3, precision=precision)
     for tile in (16, 33, 64):
-        assert torch.equal(run(stage, frames, 3, tile), wanted), (stage, tile)
+        assert torch.equal(run(stage, frames, 3, tile, precision), wanted), (stage, tile)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("number", range(9))
+def test_chunks_and_tiles_are_invisible_in_yuv(number, precision, frames, weights):
+    stage = stages(weights)[number]
+    if not stage.takes_luma:
+        pytest.skip("takes RGB alone")
+    luma, chroma = run_yuv(stage, frames, chunk=1, precision=precision)
+    for chunk, tile in ((3, 0), (16, 33), (7, 16)):
+        other_luma, other_chroma = run_yuv(stage, frames, chunk, tile, precision)
+        assert torch.equal(other_luma, luma) and torch.equal(other_chroma, chroma), (stage, chunk, tile)
+
+
+def test_yuv_gives_the_picture_that_rgb_gives(weights):
+    """Up to what 4:4:4 chroma needs no resampling for: the two ways share the luma and the linear enlarging."""
+    rgb = torch.rand((FRAMES, 3, 40, 60), generator=torch.Generator().manual_seed(2)) * 0.5 + 0.25
+    red, green, blue = rgb.unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    yuv = torch.stack([luma, (blue - luma) / 1.772 + 0.5, (red - luma) / 1.402 + 0.5], 1)
+    for stage in stages(weights):
+        if stage.takes_luma:
+            made_luma, chroma = run_yuv(stage, yuv, 4, layout="yuv444p")
+            red, green, blue = run(stage, rgb, 4).unbind(1)
+            wanted = 0.299 * red + 0.587 * green + 0.114 * blue
+            assert torch.allclose(made_luma[:, 0], wanted, atol=1e-5), stage
+            if getattr(stage, "model", "") != "fast":  # it enlarges RGB by 4 and resamples, chroma by 3 at once
+                assert torch.allclose(chroma[:, 0], (blue - wanted) / 1.772, atol=1e-5), stage
 
 
 def test_state_never_crosses_a_cut(frames, weights):

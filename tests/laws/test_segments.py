@@ -11,6 +11,7 @@ import pytest
 from tests.clips import decoded_frames, make_clip
 from tests.laws.recursive import Average, Blend
 from vidperc.clip import Color
+from vidperc.engine.memory import Load
 from vidperc.engine.plan import Plan, plan_segments
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.render import render
@@ -26,8 +27,11 @@ from vidperc.video.probe import probe
 SPECS = {
     "upscale": PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=2),)),
     "resize": PipelineSpec("resize", "", (Resize(resolution=48),)),
+    "network": PipelineSpec("network", "", (Upscale(model="fast-x2"),)),
     "stateful": PipelineSpec("stateful", "", (Average(), Blend(keep=0.7), Upscale(model="bicubic", scale=2))),
 }
+# Networks of our own keep the laws in bfloat16 as well.
+PRECISION = {"network": "bfloat16"}
 CUT_FRAME = 40
 
 
@@ -53,10 +57,25 @@ def make_plan(clip: Path, spec: PipelineSpec, count: int, chunk: int = 3, codec:
         last_duration=index.last_duration,
         window=None,
         timed=True,
-        placement=Placement(chunk=chunk),
+        layout=info.pix_fmt if spec.takes_luma else "",
+        placement=Placement(chunk=chunk, precision=PRECISION.get(spec.name, "float32")),
         encoder=choose_encoder(source_pix_fmt=info.pix_fmt, bits=8, codec=codec),
         segments=plan_segments(index, index.pts, cuts=cuts, lead=spec.lead, tail=spec.tail, count=count),
         versions={},
+    )
+
+
+def load(plan: Plan) -> Load:
+    return Load(
+        width=plan.source_width,
+        height=plan.source_height,
+        out_width=plan.width,
+        out_height=plan.height,
+        frames=plan.frames,
+        lookahead=40,
+        references=8,
+        cards=(),
+        takes_luma=False,
     )
 
 
@@ -82,7 +101,7 @@ def test_a_segment_alone_gives_the_frames_it_gives_among_others(name, codec, cli
         assert alone == {pts: together[pts] for pts in segment.pts}
 
 
-@pytest.mark.parametrize("name", ["upscale", "resize"])
+@pytest.mark.parametrize("name", ["upscale", "resize", "network"])
 def test_stages_without_a_state_do_not_depend_on_how_many_segments_there_are(name, clip, tmp_path):
     spec = SPECS[name]
     whole = rendered(clip, spec, make_plan(clip, spec, count=1), tmp_path)
@@ -104,7 +123,8 @@ def test_workers_and_chunks_change_nothing(name, clip, tmp_path):
             found.update(zip(sorted(answer.sidecar.packet_pts), hashes, strict=True))
 
         tasks = [
-            RenderTask(source=clip, spec=spec, plan=plan, segment=segment, folder=tmp_path) for segment in plan.segments
+            RenderTask(source=clip, spec=spec, plan=plan, segment=segment, folder=tmp_path, load=load(plan))
+            for segment in plan.segments
         ]
         with WorkerPool() as pool:
             pool.run(tasks, workers=workers, done=done)

@@ -217,7 +217,7 @@ def test_an_unsafe_precision_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [frames(8, 8)[0], frames(8, 8)[:, :1], frames(8, 8).double()])
+@pytest.mark.parametrize("wrong", [frames(8, 8)[0], frames(8, 8)[:, :2], frames(8, 8).double()])
 def test_what_is_no_frames_is_refused(wrong: Tensor) -> None:
     with pytest.raises(ValueError, match="wanted"):
         load_model("bicubic", 2, CPU)(wrong)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import struct
@@ -15,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.models.zoo import find_card, list_cards
+from vidperc.models.luma_card import NAMES
+from vidperc.models.zoo import find_card, find_chain, list_cards, list_families
 
 
 def compact(*, channels: int = 3, scale: int = 2) -> dict[str, Tensor]:
@@ -52,7 +54,7 @@ def test_resampling_takes_any_whole_scale_and_doubles_when_none_is_asked(name: s
 
 
 def test_the_list_holds_what_can_be_found_by_name() -> None:
-    assert [card.name for card in list_cards()] == ["bicubic", "lanczos"]
+    assert [card.name for card in list_cards()] == [*NAMES, "bicubic", "lanczos"]
     assert all(find_card(card.name) == card for card in list_cards())
 
 
@@ -66,8 +68,8 @@ def test_a_scale_out_of_range_is_refused(scale: int) -> None:
     ("model", "told"),
     [
         ("bicubix", "did you mean bicubic?"),
-        ("esrgan", "wanted bicubic or lanczos, or the path of a .safetensors or .pth file"),
-        ("", "wanted bicubic or lanczos"),
+        ("esrgan", "bicubic, lanczos, or the path of a .safetensors or .pth file"),
+        ("", "bicubic, lanczos, or the path"),
         ("4x_foo.pth", "no such file of weights"),
         ("weights/4x_foo", "no such file of weights"),
         ("x" * 5000 + ".pth", "cannot be looked at"),
@@ -225,3 +227,21 @@ def test_networks_for_grey_and_for_alpha_are_refused(channels: int, tmp_path: Pa
     torch.save(compact(channels=channels), tmp_path / "net.pth")
     with pytest.raises(VidpercError, match=f"takes {channels} colour channels and gives {channels}, wanted 3 and 3"):
         find_card(str(tmp_path / "net.pth"))
+
+
+@pytest.mark.parametrize("family", list_families())
+@pytest.mark.parametrize("scale", range(1, 9))
+def test_a_family_has_every_scale(family: str, scale: int) -> None:
+    chain = find_chain(family, scale)
+    assert chain.scale == scale and chain.models == tuple(card.name for card in chain.cards)
+    made = math.prod(card.scale for card in chain.cards)
+    assert made >= scale and (made == 2 or made < 2 * scale), "the next larger network, no more"
+
+
+def test_a_family_doubles_when_no_scale_is_asked() -> None:
+    assert find_chain("fast").models == ("fast-x2",) and find_chain("fast").scale == 2
+
+
+def test_a_network_of_ours_has_its_own_scale_and_names_its_family() -> None:
+    with pytest.raises(VidpercError, match=r"upscales by 2, got scale 3.*-m fast for every scale"):
+        find_card("fast-x2", 3)

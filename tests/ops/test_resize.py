@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidperc.ops.resize import Kernel, lanczos_taps, resize
+from vidperc.ops.resize import Kernel, resize, taps
 
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 SIZES = [(48, 66), (12, 16), (31, 50), (1, 1), (24, 20)]
@@ -91,8 +91,8 @@ def test_no_frames_give_no_frames(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 1), (1, 7), (7, 1), (100, 33), (33, 100), (5, 4), (2000, 3)])
-def test_lanczos_taps_lie_in_the_axis_and_sum_to_one(old: int, new: int) -> None:
-    positions, weights = lanczos_taps(old, new)
+def test_taps_lie_in_the_axis_and_sum_to_one(old: int, new: int) -> None:
+    positions, weights = taps(old, new, "lanczos")
     assert positions.shape == weights.shape == (new, positions.shape[1])
     assert int(positions.min()) >= 0
     assert int(positions.max()) < old

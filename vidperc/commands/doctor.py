@@ -33,7 +33,7 @@ def show_machine() -> int:
     """Devices, instruction set, encoders and versions, a line each."""
     import torch
 
-    from vidperc.engine.prepare import instruction_set
+    from vidperc.models.precision import fast_precision, instruction_set
 
     memory = psutil.virtual_memory()
     rows = [
@@ -48,7 +48,9 @@ def show_machine() -> int:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         rows.append((f"cuda:{index}", f"{name}, {total / 2**30:.1f} GiB, {free / 2**30:.1f} GiB free"))
-    rows.append(("default device", "cuda:0" if gpus else "cpu"))
+    device = "cuda:0" if gpus else "cpu"
+    rows.append(("default device", device))
+    rows.append(("precision", f"{fast_precision(device)}, the quickest here"))
     rows.append(("av", av.__version__))
     rows.append(("ffmpeg", _ffmpeg()))
     rows.append(("encoders", ", ".join(name for name in ENCODERS if _opens(name)) or "none"))

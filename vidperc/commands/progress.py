@@ -49,6 +49,9 @@ class Display(Watcher):
     def said(self, text: str) -> None:
         log.info("%s: %s", self._name, text)
 
+    def chose(self, text: str) -> None:
+        self._line(f"{self._name}: {text}")
+
     def warned(self, text: str) -> None:
         self._line(f"{self._name}: {text}")
 

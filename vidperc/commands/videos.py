@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidperc.commands.progress import Display
+from vidperc.commands.sizes import parse_bytes
 from vidperc.commands.times import parse_seconds
 from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job
@@ -47,6 +48,7 @@ class VideoOptions:
     workers: int | None = None
     chunk: int | None = None
     tile: int | None = None
+    max_memory: str | None = None
     codec: str | None = None
     crf: str | None = None
     preset: str | None = None
@@ -129,7 +131,8 @@ def _make_folder(folder: Path | None) -> Path | None:
 
 def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
     outcome = _Outcome()
-    with WorkerPool() as pool, Display(show_progress=not options.no_progress) as display:
+    keep_heap = options.max_memory is None
+    with WorkerPool(keep_heap=keep_heap) as pool, Display(show_progress=not options.no_progress) as display:
         for number, job in enumerate(jobs, start=1):
             display.begin(job.source, number, len(jobs))
             try:
@@ -229,7 +232,13 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         preset=options.preset,
         pix_fmt=options.pix_fmt,
         encoder_options=encoder_options,
-        wishes=Wishes(device=options.device, precision=options.precision, tile=options.tile, chunk=options.chunk),
+        wishes=Wishes(
+            device=options.device,
+            precision=options.precision,
+            tile=options.tile,
+            chunk=options.chunk,
+            max_bytes=None if options.max_memory is None else parse_bytes(options.max_memory, "--max-memory"),
+        ),
         workers=options.workers,
         keep_audio=not options.no_audio,
         overwrite=options.overwrite,

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job
 from vidperc.engine.journal import Rendered
+from vidperc.engine.memory import PARENT_BYTES
 from vidperc.engine.plan import plan_segments
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import RenderTask
@@ -24,6 +25,7 @@ OVERHEAD_SECONDS = 3.0
 class Estimate:
     """What a job would take. Sizes in pixels, memory and disk in bytes, time in seconds.
 
+    chosen: networks that were chosen for this source, and why.
     disk_bytes: while it runs, segments and output together; output_bytes: of the output alone.
     """
 
@@ -39,11 +41,13 @@ class Estimate:
     disk_bytes: int
     seconds: float
     probed_frames: int
+    chosen: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """The figures as text for people."""
         return [
             f"{self.source} -> {self.output}",
+            *(f"  {choice}" for choice in self.chosen),
             f"  size      {self.width}x{self.height}",
             f"  frames    {self.frames} in {self.segments} segments, {self.workers} workers",
             f"  memory    up to {self.memory_bytes / 2**30:.1f} GiB",
@@ -75,11 +79,12 @@ def estimate(job: Job, pool: WorkerPool) -> Estimate:
         frames=plan.frames,
         segments=len(plan.segments),
         workers=ready.workers,
-        memory_bytes=ready.workers * ready.prepared.worker_bytes + (100 << 20),
+        memory_bytes=ready.workers * ready.prepared.worker_bytes + PARENT_BYTES,
         output_bytes=output_bytes,
         disk_bytes=2 * output_bytes,
         seconds=OVERHEAD_SECONDS + seconds_per_frame * plan.frames / min(ready.workers, len(plan.segments)),
         probed_frames=probed,
+        chosen=ready.chosen,
     )
 
 
@@ -92,7 +97,12 @@ def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, int]
     rendered: list[Rendered] = []
     with tempfile.TemporaryDirectory(prefix="vidperc-") as folder:
         task = RenderTask(
-            source=job.source.absolute(), spec=job.pipeline, plan=plan, segment=segment, folder=Path(folder)
+            source=job.source.absolute(),
+            spec=ready.pipeline,
+            plan=plan,
+            segment=segment,
+            folder=Path(folder),
+            load=ready.prepared.load,
         )
         began = perf_counter()
         pool.run([task], done=lambda _, answer: rendered.append(answer))  # pyright: ignore[reportArgumentType]

@@ -16,17 +16,28 @@ import psutil
 
 from vidperc.clip import Color
 from vidperc.engine.journal import input_identity, job_key
-from vidperc.engine.plan import EXACT_SEEK_FORMATS, Plan, Prepared, Wishes, plan_segments, segment_count, usable_cores
+from vidperc.engine.memory import PARENT_BYTES
+from vidperc.engine.plan import (
+    EXACT_SEEK_FORMATS,
+    MAX_SEGMENT_FRAMES,
+    Plan,
+    Prepared,
+    Wishes,
+    plan_segments,
+    segment_count,
+    usable_cores,
+)
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
-from vidperc.models.zoo import SUFFIXES
+from vidperc.models.zoo import AUTO, AUTO_CLEAN, AUTO_COMPRESSED, SUFFIXES
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
+from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
-from vidperc.video.encoder_settings import EncoderSettings, choose_encoder
+from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_pictures
 from vidperc.video.identity import read_identity
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
@@ -82,9 +93,14 @@ def _with_absolute_weights(stage: Stage) -> Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """A job that was checked against its input and the machine."""
+    """A job that was checked against its input and the machine.
+
+    pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
+    """
 
     output: Path
+    pipeline: PipelineSpec
+    chosen: tuple[str, ...]
     identity: dict[str, Any]
     info: VideoInfo
     index: FrameIndex
@@ -110,17 +126,18 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     identity = input_identity(job.source)
     info = probe(job.source)
     index = index_frames(job.source)
+    pipeline, chosen = _choose_models(job, info, index)
+    job = replace(job, pipeline=pipeline)
     pts, window = _selection(job, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
     workers = min(job.workers or cores, segment_count(len(pts)))
     pool.start(workers)
     _encoder(job, info, ENCODER_THREADS)
-    prepared = _ask(job, info, pool, threads=max(1, cores // workers))
+    prepared = _ask(job, info, pool, frames=min(len(pts), MAX_SEGMENT_FRAMES), cores=cores, workers=workers)
     on_cpu = prepared.placement.device == "cpu"
     workers = min(job.workers or cores, segment_count(len(pts), prepared.frame_work)) if on_cpu else 1
-    if job.workers is None:
-        workers = _that_fit(workers, prepared.worker_bytes)
+    workers = _that_fit(job, workers, prepared)
     pool.keep(workers)
     placement = replace(prepared.placement, threads=max(1, cores // workers))
     prepared = replace(prepared, placement=placement)
@@ -162,6 +179,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     }
     return Ready(
         output=output,
+        pipeline=pipeline,
+        chosen=tuple(chosen),
         identity=identity,
         info=info,
         index=index,
@@ -173,6 +192,24 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         workers=workers,
         key=job_key(facts),
     )
+
+
+def _choose_models(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[PipelineSpec, list[str]]:
+    """The pipeline with a family of networks for `auto`, and why it is that one."""
+    stages = [stage for stage in job.pipeline.stages if isinstance(stage, Upscale) and stage.model == AUTO]
+    if not stages:
+        return job.pipeline, []
+    found = look_at_compression(job.source, info, index)
+    family = AUTO_COMPRESSED if found.shows else AUTO_CLEAN
+    # Once the first has mended what compression did, the others see a clean picture.
+    models = {id(stage): AUTO_CLEAN if place else family for place, stage in enumerate(stages)}
+    chosen = [
+        replace(stage, model=models[id(stage)]) if isinstance(stage, Upscale) and id(stage) in models else stage
+        for stage in job.pipeline.stages
+    ]
+    kind = "compressed" if found.shows else "clean"
+    why = f"model {family}, for {kind} video: the source is {found} (-m to choose another)"
+    return replace(job.pipeline, stages=tuple(chosen)), [why]
 
 
 def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: bytes) -> Path:
@@ -238,18 +275,43 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
     )
 
 
-def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, threads: int) -> Prepared:
+def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int, workers: int) -> Prepared:
     """What a worker finds out about the pipeline."""
     answers: list[Prepared] = []
-    task = PrepareTask(spec=job.pipeline, wishes=job.wishes, width=info.width, height=info.height, threads=threads)
+    lookahead, references = held_pictures(_encoder(job, info, ENCODER_THREADS))
+    task = PrepareTask(
+        spec=job.pipeline,
+        wishes=job.wishes,
+        width=info.width,
+        height=info.height,
+        frames=frames,
+        lookahead=lookahead,
+        references=references,
+        threads=max(1, cores // workers),
+        workers=workers,
+    )
     pool.run([task], done=lambda _, answer: answers.append(answer))  # pyright: ignore[reportArgumentType]
     return answers[0]
 
 
-def _that_fit(workers: int, worker_bytes: int) -> int:
-    """As many of the workers as the free memory holds, at least one."""
-    room = int(psutil.virtual_memory().available * 0.8)
-    return max(1, min(workers, room // worker_bytes))
+def _that_fit(job: Job, workers: int, prepared: Prepared) -> int:
+    """As many of the workers as the memory holds that is free, or allowed.
+
+    Raises VidpercError when one takes more than what is allowed.
+    """
+    room, limit = int(psutil.virtual_memory().available * 0.8), job.wishes.max_bytes
+    if job.workers is None:
+        workers = max(1, min(workers, room // prepared.worker_bytes))
+    if limit is None:
+        return workers
+    allowed = (limit - PARENT_BYTES) // prepared.worker_bytes
+    if allowed < 1:
+        needed = prepared.worker_bytes + PARENT_BYTES
+        raise VidpercError(
+            f"--max-memory {limit / 2**30:.2f} GiB: this job takes up to {needed / 2**30:.2f} GiB with one worker and "
+            "small tiles, most of it in the encoder; allow more, or use a quicker --preset or a smaller scale"
+        )
+    return min(workers, allowed)
 
 
 def versions(prepared: Prepared) -> dict[str, str]:
@@ -269,6 +331,15 @@ def warnings(info: VideoInfo) -> list[str]:
     return found
 
 
+def _luma_layout(ready: Ready) -> str:
+    """The layout in which frames can stay YUV all the way; empty when they must become RGB."""
+    source, output = layout_of(ready.info.pix_fmt), layout_of(ready.encoder.pix_fmt)
+    if not ready.prepared.takes_luma or source.rgb or output.rgb or ready.info.color.matrix != ready.color.matrix:
+        return ""
+    same = (source.planes, source.shift_x, source.shift_y) == (output.planes, output.shift_x, output.shift_y)
+    return source.name if same else ""
+
+
 def make_plan(job: Job, ready: Ready) -> Plan:
     """The plan of a run that starts now."""
     prepared = ready.prepared
@@ -286,6 +357,7 @@ def make_plan(job: Job, ready: Ready) -> Plan:
         last_duration=ready.index.last_duration,
         window=ready.window,
         timed=not ready.index.sequential,
+        layout=_luma_layout(ready),
         placement=prepared.placement,
         encoder=ready.encoder,
         segments=plan_segments(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vidperc.clip import Color
+from vidperc.engine.memory import Load
 from vidperc.models.card import ModelCard
 from vidperc.placement import Placement
 from vidperc.video.encoder_settings import EncoderSettings
@@ -78,6 +79,7 @@ class Plan:
     color: of the source. output_color: what the output is converted to and tagged with.
     width, height: of the output. time_base: seconds per tick of every pts. rate: frames per second, for rate control.
     sample_aspect: width over height of one pixel, None where the source does not say.
+    layout: the pixel format that frames are read in while they stay YUV; empty when they pass the stages as RGB.
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
     """
@@ -94,6 +96,7 @@ class Plan:
     last_duration: int
     window: tuple[int, int] | None
     timed: bool
+    layout: str
     placement: Placement
     encoder: EncoderSettings
     segments: tuple[Segment, ...]
@@ -113,23 +116,28 @@ class Wishes:
     precision: str = "auto"
     tile: int | None = None
     chunk: int | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What a pipeline needs and gives on this machine for frames of one size.
 
-    lead, tail: frames that it reads around a segment. worker_bytes: memory that one worker is expected to take.
+    takes_luma: its stages take frames as YUV.
+    lead, tail: frames that it reads around a segment. worker_bytes: memory that one worker is expected to take,
+    and load what that depends on.
     frame_work: multiplications of its networks for one frame, counted as parameters times pixels.
     """
 
     width: int
     height: int
+    takes_luma: bool
     lead: int
     tail: int
     cards: tuple[ModelCard, ...]
     placement: Placement
     worker_bytes: int
+    load: Load
     frame_work: float
     versions: dict[str, str]
     remarks: tuple[str, ...]

@@ -9,11 +9,13 @@ from time import perf_counter
 import psutil
 import torch
 
+from vidperc.engine.memory import PARENT_BYTES, Load, fitted, worker_bytes
 from vidperc.engine.plan import Prepared, Wishes
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 from vidperc.models.load import Model, load_model
-from vidperc.models.zoo import find_card
+from vidperc.models.precision import fast_precision, instruction_set
+from vidperc.models.zoo import find_chain
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement, Precision
 from vidperc.stages.upscale import Upscale
@@ -32,13 +34,22 @@ MAX_TIMED_WORK = 2e11
 CHUNK_BYTES = 4 << 20
 MAX_CHUNK = 16
 
-# A worker with nothing loaded, measured as its proportional set size.
-WORKER_BYTES = 420 << 20
 
-
-def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, threads: int) -> tuple[Prepared, Pipeline]:
+def prepare(
+    spec: PipelineSpec,
+    wishes: Wishes,
+    *,
+    width: int,
+    height: int,
+    frames: int,
+    lookahead: int,
+    references: int,
+    threads: int,
+    workers: int,
+) -> tuple[Prepared, Pipeline]:
     """Check a pipeline against frames of this size and decide where and how it runs.
 
+    frames, lookahead, references: as `memory.Load` has them. workers: so many share the machine's memory.
     Raises VidpercError when it cannot work: unknown weights, wrong scale, no such device.
     """
     spec.check()
@@ -48,29 +59,46 @@ def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, thre
             f"output: {out_width}x{out_height} pixels from {width}x{height}, wanted at most 16384 a side; "
             f"use a smaller scale, or --resolution"
         )
-    cards = tuple(find_card(stage.model, stage.scale) for stage in spec.stages if isinstance(stage, Upscale))
+    stages = [stage for stage in spec.stages if isinstance(stage, Upscale)]
+    cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale).cards)
     remarks: list[str] = []
     device = _device(wishes.device, remarks)
     torch.set_num_threads(threads)
+    load = Load(
+        width=width,
+        height=height,
+        out_width=out_width,
+        out_height=out_height,
+        frames=frames,
+        lookahead=lookahead,
+        references=references,
+        cards=cards,
+        takes_luma=spec.takes_luma,
+    )
+    budget = _budget(wishes, workers)
     placement = Placement(
         device=device,
-        precision=_precision(wishes.precision, device, cards),
+        precision=_precision(wishes.precision, device, cards, remarks),
         tile=wishes.tile or 0,
         chunk=wishes.chunk or _chunk(width, height, device),
         threads=threads,
         instruction_set=instruction_set(),
     )
     if wishes.tile is None:
-        placement = replace(placement, tile=_fastest_tile(spec, placement, cards, width, height))
+        placement = replace(placement, tile=_fastest_tile(stages, placement, load, budget))
+        if device == "cpu":
+            placement = fitted(placement, load, budget)
     pipeline = Pipeline(spec, placement)
     prepared = Prepared(
         width=out_width,
         height=out_height,
+        takes_luma=spec.takes_luma,
         lead=spec.lead,
         tail=spec.tail,
         cards=cards,
         placement=placement,
-        worker_bytes=_worker_bytes(placement, cards, width, height, out_width, out_height),
+        worker_bytes=worker_bytes(placement, load),
+        load=load,
         frame_work=float(sum(card.parameters for card in cards)) * width * height,
         versions={"torch": str(torch.__version__), "python": platform.python_version()},
         remarks=tuple(remarks),
@@ -78,9 +106,11 @@ def prepare(spec: PipelineSpec, wishes: Wishes, *, width: int, height: int, thre
     return prepared, pipeline
 
 
-def instruction_set() -> str:
-    """What the CPU's kernels were chosen for, as torch names it."""
-    return torch.backends.cpu.get_cpu_capability()
+def _budget(wishes: Wishes, workers: int) -> int:
+    """Bytes that one of so many workers may take."""
+    available = int(psutil.virtual_memory().available * 0.8)
+    allowed = available if wishes.max_bytes is None else min(available, wishes.max_bytes)
+    return (allowed - PARENT_BYTES) // workers
 
 
 def _device(wish: str, remarks: list[str]) -> str:
@@ -99,7 +129,7 @@ def _device(wish: str, remarks: list[str]) -> str:
     return f"cuda:{number or 0}"
 
 
-def _precision(wish: str, device: str, cards: tuple[ModelCard, ...]) -> Precision:
+def _precision(wish: str, device: str, cards: tuple[ModelCard, ...], remarks: list[str]) -> Precision:
     names: dict[str, Precision] = {
         "float32": "float32",
         "fp32": "float32",
@@ -109,8 +139,14 @@ def _precision(wish: str, device: str, cards: tuple[ModelCard, ...]) -> Precisio
         "fp16": "float16",
     }
     if wish == "auto":
-        half = device != "cpu" and bool(cards) and all(card.half_safe for card in cards)
-        return "float16" if half else "float32"
+        networks = [card for card in cards if card.sha256]
+        if not networks:
+            return "float32"
+        precision = fast_precision(device)
+        safe = all(card.half_safe if precision == "float16" else card.bfloat16_safe for card in networks)
+        chosen: Precision = precision if safe else "float32"
+        remarks.append(f"precision {chosen} ({'what this machine is quick at' if safe else 'for safety'}; --precision)")
+        return chosen
     if wish not in names:
         raise VidpercError(f"--precision {wish}: unknown, wanted one of auto, {', '.join(names)}")
     return names[wish]
@@ -124,25 +160,26 @@ def _chunk(width: int, height: int, device: str) -> int:
     return int(max(1, min(MAX_CHUNK, free // (256 * frame_bytes))))
 
 
-def _fastest_tile(
-    spec: PipelineSpec, placement: Placement, cards: tuple[ModelCard, ...], width: int, height: int
-) -> int:
+def _fastest_tile(stages: list[Upscale], placement: Placement, load: Load, budget: int) -> int:
     """The tile side that a frame passes quickest with, timed on noise within a second or two; 0 is the whole frame.
 
     A network whose reach is not known gets the whole frame as long as memory holds it: its tiles could show.
     """
-    stage = next((stage for stage in spec.stages if isinstance(stage, Upscale)), None)
-    if stage is None or placement.device != "cpu" or not cards[0].tileable or cards[0].reach == 0:
+    if not stages:
         return 0
-    if cards[0].reach is None:
-        fits = 4 * _feature_bytes(cards[0], width * height) < psutil.virtual_memory().available
-        return 0 if fits else TILE_WITHOUT_REACH
-    read = TILE_SIDE + 2 * cards[0].reach
+    chain = find_chain(stages[0].model, stages[0].scale)
+    card = chain.cards[0]
+    if placement.device != "cpu" or not card.tileable or card.reach == 0:
+        return 0
+    if card.reach is None:
+        return 0 if worker_bytes(placement, load) <= budget else TILE_WITHOUT_REACH
+    width, height = load.width, load.height
+    read = TILE_SIDE + 2 * card.reach
     if max(width, height) <= read:
         return 0
-    if cards[0].parameters * read * read > MAX_TIMED_WORK:
+    if card.parameters * read * read > MAX_TIMED_WORK or worker_bytes(placement, load) > budget:
         return TILE_SIDE
-    model = load_model(stage.model, stage.scale, placement)
+    model = load_model(chain.models[0], card.scale, placement)
     model(torch.rand(1, 3, 64, 64))
     high, wide = min(read, height), min(read, width)
     tile_seconds = _timed(model, high, wide)
@@ -157,27 +194,3 @@ def _timed(model: Model, height: int, width: int) -> float:
     began = perf_counter()
     model(noise)
     return perf_counter() - began
-
-
-def _feature_bytes(card: ModelCard, pixels: int) -> int:
-    """What a network holds while it works on so many pixels: taken as six feature maps of 64 channels."""
-    return 6 * 64 * 4 * pixels + 4 * card.parameters
-
-
-def _worker_bytes(
-    placement: Placement, cards: tuple[ModelCard, ...], width: int, height: int, out_width: int, out_height: int
-) -> int:
-    """What one worker is expected to take: itself, its read-ahead, its encoder, and the tensors of one step.
-
-    An estimate from above, for planning.
-    """
-    source, output = 4 * width * height, 4 * out_width * out_height
-    queues = 2 * (48 << 20) + 40 * (out_width * out_height * 3 // 2)
-    pictures = placement.chunk * 3 * (2 * source + 3 * output)
-    features = 0
-    for card in cards:
-        if card.parameters:
-            side = placement.tile + 2 * (card.reach or 32)
-            pixels = side * side if placement.tile else width * height
-            features = max(features, _feature_bytes(card, pixels))
-    return WORKER_BYTES + queues + pictures + features

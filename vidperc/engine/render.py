@@ -9,24 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
 
-import torch
-from av.video.reformatter import VideoReformatter
-
-from vidperc.clip import Clip
+from vidperc.engine.clips import Pictures, clips_of, planes_of
 from vidperc.engine.journal import Rendered, Sidecar, sha256_of
+from vidperc.engine.memory import READ_AHEAD_BYTES
 from vidperc.engine.plan import Plan, Segment
-from vidperc.ops.color import planes_to_rgb, rgb_to_planes
 from vidperc.pipeline import Pipeline
 from vidperc.video.encoder import Encoder
-from vidperc.video.planes import Plane, frame_planes, layout_of
+from vidperc.video.planes import Plane, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
 from vidperc.video.source import Counts, Decoded, read_frames
 
 log = logging.getLogger(__name__)
-
-# Read ahead by this much at most, in decoded and in finished frames; always at least one frame.
-DECODED_BYTES = 48 << 20
-FINISHED_BYTES = 48 << 20
 
 # Seconds between two messages about progress.
 REPORT_EVERY = 0.2
@@ -147,7 +140,7 @@ def _render(
 
     layout, color = layout_of(plan.encoder.pix_fmt), plan.output_color
     alone = plan.placement.device == "cpu" and plan.placement.threads == 1  # every core has a worker of its own
-    frames = prefetch(decoded, lambda item: item.nbytes, DECODED_BYTES, decode)
+    frames = prefetch(decoded, lambda item: item.nbytes, READ_AHEAD_BYTES, decode)
     with Encoder(
         partial,
         plan.encoder,
@@ -166,13 +159,15 @@ def _render(
             for item in items:
                 encode_one(item)
 
-        with Inline(encode_one, here) if alone else Consumer(encode_all, FINISHED_BYTES, encode) as sink:
-            for clip in pipeline(_clips(frames, plan, segment)):
-                for index, pts in enumerate(clip.pts):
-                    if not segment.emits(pts):
-                        continue
-                    planes = rgb_to_planes(clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range)
-                    arrays: list[Plane] = [plane.cpu().numpy() for plane in planes]
+        with Inline(encode_one, here) if alone else Consumer(encode_all, READ_AHEAD_BYTES, encode) as sink:
+            for clip in pipeline(clips_of(frames, _pictures(plan), segment.shot)):
+                ready = [
+                    ([plane.cpu().numpy() for plane in planes_of(clip, index, layout, color)], pts)
+                    for index, pts in enumerate(clip.pts)
+                    if segment.emits(pts)
+                ]
+                del clip  # its tensors are four times as large as the planes, and encoding needs memory too
+                for arrays, pts in ready:
                     sink.put((arrays, pts), sum(array.nbytes for array in arrays))
                     emitted.append(pts)
                 if report is not None and perf_counter() - reported > REPORT_EVERY:
@@ -202,30 +197,11 @@ def _render(
     return Rendered(partial, sidecar)
 
 
-def _clips(frames: Iterator[Decoded], plan: Plan, segment: Segment) -> Iterator[Clip]:
-    """Frames as clips of at most one chunk and of one shot, as RGB on the compute device."""
-    layout = None
-    reformatter = VideoReformatter()
-    pending: list[torch.Tensor] = []
-    times: list[int] = []
-    shot = 0
-
-    def clip() -> Clip:
-        rgb = torch.stack(pending)  # (T,3,h,w)
-        return Clip(frames=rgb, source=rgb, pts=tuple(times), time_base=plan.time_base, shot=shot, color=plan.color)
-
-    for decoded in frames:
-        here = segment.shot(decoded.pts)
-        if pending and (here != shot or len(pending) >= plan.placement.chunk):
-            yield clip()
-            pending, times = [], []
-        shot = here
-        layout = layout or layout_of(decoded.frame.format.name)
-        planes = [
-            torch.from_numpy(plane).to(plan.placement.device)  # pyright: ignore[reportUnknownMemberType]
-            for plane in frame_planes(decoded.frame, layout, reformatter)
-        ]
-        pending.append(planes_to_rgb(planes, layout, matrix=plan.color.matrix, full_range=plan.color.full_range))
-        times.append(decoded.pts)
-    if pending:
-        yield clip()
+def _pictures(plan: Plan) -> Pictures:
+    return Pictures(
+        layout=plan.layout,
+        color=plan.color,
+        time_base=plan.time_base,
+        chunk=plan.placement.chunk,
+        device=plan.placement.device,
+    )

@@ -19,8 +19,10 @@ class StreamReport:
 class JobReport:
     """What a job did.
 
+    pipeline: the settings of every stage, with the networks that were chosen. remarks: what was chosen, and why.
     frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
     time_error_seconds: the largest difference between a frame's time in the source and in the output.
+    layout: in which frames passed the stages as YUV; empty for RGB.
     damage: what was met while decoding. seconds: wall and CPU by part, waits of the process thread.
     peak_memory_bytes: of the process and its workers together, sampled once a second.
     """
@@ -28,12 +30,15 @@ class JobReport:
     source: str
     output: str
     already_done: bool = False
+    pipeline: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    remarks: list[str] = field(default_factory=list[str])
     frames_in: int = 0
     frames_out: int = 0
     width: int = 0
     height: int = 0
     time_error_seconds: float = 0.0
     streams: StreamReport = field(default_factory=StreamReport)
+    layout: str = ""
     color: dict[str, Any] = field(default_factory=dict[str, Any])
     encoder: dict[str, Any] = field(default_factory=dict[str, Any])
     placement: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -33,6 +33,9 @@ class Watcher:
     def warned(self, text: str) -> None:
         """Something about the source, or beside the output, that the user should see."""
 
+    def chose(self, text: str) -> None:
+        """Which network was chosen for this source, and why."""
+
     def planned(self, plan: Plan, finished: int) -> None:
         """The plan stands; so many of its frames were finished by an earlier run."""
 
@@ -70,6 +73,8 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
         others = journal.others(job.source.name)
         if others:
             watcher.warned(_unfinished(others))
+        for choice in ready.chosen:
+            watcher.chose(choice)
         known = journal.read_plan()
         plan = known or make_plan(job, ready)
         _log_plan(plan, ready.workers)
@@ -159,10 +164,11 @@ class _Rendering:
         tasks = [
             RenderTask(
                 source=self._job.source.absolute(),
-                spec=self._job.pipeline,
+                spec=self._ready.pipeline,
                 plan=_without_segments(self._plan),
                 segment=segment,
                 folder=self._journal.folder.absolute(),
+                load=self._ready.prepared.load,
             )
             for segment in todo
         ]
@@ -258,12 +264,15 @@ def _finish(
     return JobReport(
         source=str(job.source),
         output=str(ready.output),
+        pipeline=ready.pipeline.settings(),
+        remarks=[*ready.chosen, *ready.prepared.remarks],
         frames_in=len(ready.pts),
         frames_out=len(shown),
         width=plan.width,
         height=plan.height,
         time_error_seconds=error,
         streams=StreamReport(kept=copied.kept, dropped=copied.dropped),
+        layout=plan.layout,
         color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
         encoder=asdict(plan.encoder),
         placement=asdict(plan.placement),

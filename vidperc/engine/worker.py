@@ -16,14 +16,16 @@ import struct
 import sys
 import threading
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
 from typing import BinaryIO
 
+from vidperc.engine.memory import Load, out_of_memory, smaller
 from vidperc.engine.plan import Plan, Segment, Wishes
 from vidperc.errors import VidpercError
-from vidperc.pipeline import PipelineSpec
+from vidperc.pipeline import Pipeline, PipelineSpec
+from vidperc.placement import Placement
 
 HEADER = struct.Struct(">Q")
 
@@ -36,18 +38,27 @@ class PrepareTask:
     wishes: Wishes
     width: int
     height: int
+    frames: int
+    lookahead: int
+    references: int
     threads: int
+    workers: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderTask:
-    """Render one segment into a file in `folder`; answered with engine.render.Rendered."""
+    """Render one segment into a file in `folder`; answered with engine.render.Rendered.
+
+    load: what the memory depends on, for the case that there is not enough: the segment begins anew with a smaller
+    chunk or smaller tiles, as often as it takes.
+    """
 
     source: Path
     spec: PipelineSpec
     plan: Plan
     segment: Segment
     folder: Path
+    load: Load
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,8 @@ class _Worker:
 
         self._prepare, self._render = prepare, render
         self._outgoing = outgoing
-        self._opened: dict[object, object] = {}
+        self._opened: dict[tuple[PipelineSpec, Placement], Pipeline] = {}
+        self._shrunk: dict[Placement, Placement] = {}  # by what was planned
 
     def serve(self, task: object) -> None:
         try:
@@ -163,25 +175,47 @@ class _Worker:
 
         if isinstance(task, PrepareTask):
             prepared, pipeline = self._prepare.prepare(
-                task.spec, task.wishes, width=task.width, height=task.height, threads=task.threads
+                task.spec,
+                task.wishes,
+                width=task.width,
+                height=task.height,
+                frames=task.frames,
+                lookahead=task.lookahead,
+                references=task.references,
+                threads=task.threads,
+                workers=task.workers,
             )
             self._opened = {(task.spec, prepared.placement): pipeline}
             return prepared
         assert isinstance(task, RenderTask)
-        placement = task.plan.placement
-        torch.set_num_threads(placement.threads)
-        pipeline = self._opened.get((task.spec, placement))
-        if pipeline is None:
-            pipeline = self._render.Pipeline(task.spec, placement)
-            self._opened = {(task.spec, placement): pipeline}
-        assert isinstance(pipeline, self._render.Pipeline)
+        torch.set_num_threads(task.plan.placement.threads)
         partial = task.folder / f"segment-{task.segment.index:05d}.{os.getpid()}.partial.mkv"
 
         def report(frames: int, seconds: dict[str, float]) -> None:
             send(self._outgoing, Progress(frames, seconds))
 
-        try:
-            return self._render.render(task.source, task.plan, task.segment, pipeline, partial, report)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        while True:
+            # What was too much for one segment is for the others too.
+            placement = self._shrunk.get(task.plan.placement, task.plan.placement)
+            plan = replace(task.plan, placement=placement)
+            try:
+                return self._render.render(
+                    task.source, plan, task.segment, self._pipeline(task.spec, placement), partial, report
+                )
+            except (MemoryError, RuntimeError) as error:
+                partial.unlink(missing_ok=True)
+                less = smaller(placement, task.load) if out_of_memory(error) else None
+                if less is None:
+                    raise
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+            self._opened = {}
+            if placement.device != "cpu":
+                torch.cuda.empty_cache()
+            self._shrunk[task.plan.placement] = less
+
+    def _pipeline(self, spec: PipelineSpec, placement: Placement) -> Pipeline:
+        if (spec, placement) not in self._opened:
+            self._opened = {(spec, placement): Pipeline(spec, placement)}
+        return self._opened[spec, placement]

@@ -17,7 +17,11 @@ class ModelCard:
     tileable: a frame may be cut into tiles.
     reach: how many input pixels away one output pixel still looks; None when it was not found (global layers).
         Tiles with this much overlap give the bits of the whole frame; 0 for resampling, which is never tiled.
+    luma: the network makes luma alone and colour is resampled beside it, so it takes YUV frames as they are.
     sha256: of the weights file, empty for networks without weights.
+    channels: of its widest layer, 0 where that is not known.
+    data, steps, seed, command, figures: of networks of our own: what they learnt from, for how long, how to make them
+        again, and what was measured when the training ended.
     """
 
     name: str
@@ -35,3 +39,10 @@ class ModelCard:
     licence: str = "unknown"
     source: str = ""
     sha256: str = ""
+    luma: bool = False
+    channels: int = 0
+    data: str = ""
+    steps: int = 0
+    seed: int = 0
+    command: str = ""
+    figures: str = ""

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.weights import Network, read_network
+from vidperc.models.luma import RunningLuma
+from vidperc.models.weights import LumaNetwork, Network, read_network
 from vidperc.models.zoo import find_card, weights_path
+from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import Kernel, resize
 from vidperc.ops.tiles import OVERLAP_WITHOUT_REACH, through_tiles
 from vidperc.placement import Placement
@@ -35,12 +37,13 @@ class Model:
     def __call__(self, frames: Tensor) -> Tensor:
         """The frames as the network makes them.
 
-        frames: (T,3,h,w) float32 RGB, nominal [0,1], on any device. Returns (T,3,h*scale,w*scale) float32 on the
-        placement's device, contiguous, not clamped and without gradients.
+        frames: (T,3,h,w) float32 RGB, nominal [0,1], on any device, or (T,1,h,w) luma where the card says so.
+        Returns (T,C,h*scale,w*scale) float32 on the placement's device, contiguous, not clamped, without gradients.
         A frame's result does not depend on the others; on the CPU not by a bit.
         Raises ValueError for another shape or type.
         """
-        if frames.ndim != 4 or frames.shape[1] != 3 or frames.dtype != torch.float32:
+        channels = (1, 3) if self.card.luma else (3,)
+        if frames.ndim != 4 or frames.shape[1] not in channels or frames.dtype != torch.float32:
             raise ValueError(f"frames: got {tuple(frames.shape)} {frames.dtype}, wanted (T,3,h,w) float32")
         with torch.inference_mode():
             return self._enlarge(frames)
@@ -64,8 +67,10 @@ def load_model(model: str, scale: int | None, placement: Placement) -> Model:
     if not card.sha256:
         return Model(card, _resampler(card, device))
     _check_precision(card, placement)
-    network = read_network(weights_path(model)).copy()
-    return Model(card, _renderer(network, placement, device))
+    network = read_network(weights_path(model))
+    if isinstance(network, LumaNetwork):
+        return Model(card, _luma_renderer(network, placement, device))
+    return Model(card, _renderer(network.copy(), placement, device))
 
 
 def _resampler(card: ModelCard, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -74,6 +79,29 @@ def _resampler(card: ModelCard, device: torch.device) -> Callable[[Tensor], Tens
     def enlarge(frames: Tensor) -> Tensor:
         height, width = frames.shape[-2:]
         return resize(frames.to(device), (height * card.scale, width * card.scale), kernel)
+
+    return enlarge
+
+
+def _luma_renderer(network: LumaNetwork, placement: Placement, device: torch.device) -> Callable[[Tensor], Tensor]:
+    running = RunningLuma(network.shape, network.weights, precision=_TYPES[placement.precision], device=device)
+    scale = network.card.scale
+
+    def enlarge(frames: Tensor) -> Tensor:
+        height, width = frames.shape[-2:]
+        made: list[Tensor] = []
+        frames = frames.to(device)
+        for place in range(len(frames)):
+            frame = frames[place : place + 1]
+            enlarged = resize(frame, (height * scale, width * scale), "bicubic")
+            if frame.shape[1] == 1:
+                running.add_to(enlarged, frame, tile=placement.tile)
+            else:
+                details = torch.zeros_like(enlarged[:, :1])
+                running.add_to(details, rgb_luma(frame), tile=placement.tile)
+                enlarged += details
+            made.append(enlarged)
+        return made[0] if len(made) == 1 else torch.cat(made)
 
     return enlarge
 

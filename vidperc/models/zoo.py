@@ -5,12 +5,13 @@ Importing this file does not import torch: a command that only looks names up st
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
+from vidperc.models.luma_card import NAMES, luma_card, shipped_card, shipped_path
 
 LARGEST_SCALE = 8
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -23,6 +24,7 @@ _ZOO = {
         scale=2,
         summary="cubic interpolation (Keys, a = -0.5); any whole scale from 1 to 8, no weights",
         reach=0,
+        luma=True,
         licence="none needed",
         source="built in",
     ),
@@ -32,15 +34,64 @@ _ZOO = {
         scale=2,
         summary="windowed sinc with 3 lobes, a little sharper than bicubic; any whole scale from 1 to 8, no weights",
         reach=0,
+        luma=True,
         licence="none needed",
         source="built in",
     ),
 }
 
+# A family makes any scale: its networks one after the other for the scale or the next larger one here, then bicubic.
+_FAMILIES: dict[str, dict[int, tuple[str, ...]]] = {
+    "fast": {2: ("fast-x2",), 4: ("fast-x4",), 8: ("fast-x4", "fast-x2")},
+    "standard": {2: ("standard-x2",), 4: ("standard-x4",), 8: ("standard-x4", "fast-x2")},
+    # What compression did is mended once, by the first; the second sees a clean picture.
+    "fast-real": {2: ("fast-x2-real",), 4: ("fast-x2-real", "fast-x2"), 8: ("fast-x2-real", "fast-x4")},
+    "standard-real": {2: ("standard-x2-real",), 4: ("standard-x2-real", "fast-x2"), 8: ("standard-x2-real", "fast-x4")},
+}
+FAMILY_SCALE = 2
+
+# What `auto` stands for where a job has looked at its source; where nobody has, it is the network for clean video.
+AUTO, AUTO_CLEAN, AUTO_COMPRESSED = "auto", "fast", "fast-real"
+_FAMILIES[AUTO] = _FAMILIES[AUTO_CLEAN]
+
 
 def list_cards() -> tuple[ModelCard, ...]:
     """The cards of the built-in networks, each at its usual scale."""
-    return tuple(_ZOO.values())
+    return (*(shipped_card(name) for name in NAMES), *_ZOO.values())
+
+
+def list_families() -> tuple[str, ...]:
+    """The names that stand for a network of each scale."""
+    return tuple(_FAMILIES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Networks that enlarge one after the other.
+
+    models: their names or files, as `find_card` takes them. scale: what comes out; what the networks make beyond it
+    is resampled away.
+    """
+
+    models: tuple[str, ...]
+    cards: tuple[ModelCard, ...]
+    scale: int
+
+
+def find_chain(model: str, scale: int | None = None) -> Chain:
+    """The networks that a stage asks for.
+
+    model: as `find_card` takes it, or the name of a family, which has every scale.
+    Raises VidpercError as `find_card` does.
+    """
+    if model not in _FAMILIES:
+        card = find_card(model, scale)
+        return Chain(models=(model,), cards=(card,), scale=card.scale)
+    wanted = FAMILY_SCALE if scale is None else scale
+    _check_scale(model, wanted)
+    made = min(size for size in _FAMILIES[model] if size >= wanted)
+    models = _FAMILIES[model][made]
+    return Chain(models=models, cards=tuple(shipped_card(name) for name in models), scale=wanted)
 
 
 def find_card(model: str, scale: int | None = None) -> ModelCard:
@@ -53,27 +104,39 @@ def find_card(model: str, scale: int | None = None) -> ModelCard:
     The first look into a file reads all of it and takes seconds; later ones are remembered while it is unchanged.
     Raises VidpercError for an unknown name, a file that cannot be used, or a scale that the network has not.
     """
-    if scale is not None and not 1 <= scale <= LARGEST_SCALE:
-        raise VidpercError(
-            f"{model}: got scale {scale}, wanted a whole number from 1 to {LARGEST_SCALE}; "
-            "choose another, or leave it out for the network's own"
-        )
+    if scale is not None:
+        _check_scale(model, scale)
     if model in _ZOO:
         return _ZOO[model] if scale is None else replace(_ZOO[model], scale=scale)
     path = weights_path(model)
-    from vidperc.models.weights import read_network
+    card = shipped_card(model) if model in NAMES else luma_card(path)
+    if card is None:
+        from vidperc.models.weights import read_network
 
-    card = read_network(path).card
+        card = read_network(path).card
     if scale is not None and scale != card.scale:
+        family = (
+            next((name for name in _FAMILIES if model in _FAMILIES[name][card.scale]), None) if model in NAMES else None
+        )
+        hint = f"use -m {family} for every scale" if family else "add --resolution to resize its result"
         raise VidpercError(
-            f"{path.name}: the network upscales by {card.scale}, got scale {scale}; "
-            "leave the scale out, or add --resolution to resize its result"
+            f"{path.name}: the network upscales by {card.scale}, got scale {scale}; leave the scale out, or {hint}"
         )
     return card
 
 
+def _check_scale(model: str, scale: int) -> None:
+    if not 1 <= scale <= LARGEST_SCALE:
+        raise VidpercError(
+            f"{model}: got scale {scale}, wanted a whole number from 1 to {LARGEST_SCALE}; "
+            "choose another, or leave it out for the network's own"
+        )
+
+
 def weights_path(model: str) -> Path:
     """The weights file that a model's text means. Raises VidpercError when it is neither a file nor meant as one."""
+    if model in NAMES:
+        return shipped_path(model)
     path = Path(model).expanduser() if model.startswith("~/") else Path(model)
     try:
         is_file, is_folder = path.is_file(), bool(model) and path.is_dir()
@@ -89,14 +152,18 @@ def weights_path(model: str) -> Path:
     if is_folder:
         raise VidpercError(f"{model}: got a folder, wanted a file of weights; name one of the files in it")
     if path.suffix.lower() in SUFFIXES or len(path.parts) > 1:
-        raise VidpercError(f"{model}: no such file of weights; check the path, or use {_names()}")
-    near = get_close_matches(model.lower(), _ZOO, n=1)
+        raise VidpercError(f"{model}: no such file of weights; check the path, or use {_spelled()}")
+    near = get_close_matches(model.lower(), _names(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise VidpercError(
-        f"{model!r}: no network of this name; {hint}wanted {_names()}, "
+        f"{model!r}: no network of this name; {hint}wanted {_spelled()}, "
         f"or the path of a {' or '.join(SUFFIXES[:2])} file"
     )
 
 
-def _names() -> str:
-    return " or ".join(_ZOO)
+def _names() -> tuple[str, ...]:
+    return (*_FAMILIES, *NAMES, *_ZOO)
+
+
+def _spelled() -> str:
+    return f"one of {', '.join((*_FAMILIES, *_ZOO))}"

@@ -24,23 +24,56 @@ LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     9: (0.2627, 0.0593),
 }
 
+_STRIP_SAMPLES = 1 << 16
+
+
+def planes_to_yuv(planes: Sequence[Tensor], layout: PixelLayout, *, full_range: bool) -> tuple[Tensor, Tensor | None]:
+    """Luma (1,H,W) and chroma (2,h,w) of one frame as float32; grey has no chroma.
+
+    planes: integer tensors in the order of the layout, each (h,w); not those of an RGB layout. Luma is nominal [0,1],
+    chroma [-0.5,0.5] as Cb, Cr, at the size it is stored in; codes outside the legal range give values outside it.
+    """
+    luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range)
+    luma = planes[0].to(torch.float32).sub_(luma_zero).div_(luma_span)[None]  # (1, H, W)
+    if layout.planes == 1:
+        return luma, None
+    chroma = torch.stack([plane.to(torch.float32) for plane in planes[1:]])  # (2, h, w)
+    return luma, chroma.sub_(chroma_zero).div_(chroma_span)
+
+
+def yuv_to_planes(luma: Tensor, chroma: Tensor | None, layout: PixelLayout, *, full_range: bool) -> list[Tensor]:
+    """Integer planes of luma (1,H,W) and chroma (2,h,w), which has the layout's size; the way back of planes_to_yuv.
+
+    Rounded and clamped as by `rgb_to_planes`.
+    """
+    luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range)
+    planes = [_quantised(luma[0], luma_span, luma_zero, layout.bits)]
+    if layout.planes == 1:
+        return planes
+    assert chroma is not None
+    return planes + [_quantised(plane, chroma_span, chroma_zero, layout.bits) for plane in chroma]
+
+
+def chroma_site(layout: PixelLayout) -> tuple[float, float]:
+    """Where in its cell a chroma sample of this layout sits, down and across, as `ops.resize.resize` takes it."""
+    return 0.5, 0.25 if layout.shift_x else 0.5
+
 
 def planes_to_rgb(planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int, full_range: bool) -> Tensor:
     """RGB of one frame, (3,H,W) float32, nominal [0,1]; codes outside the legal range give values outside it.
 
     planes: integer tensors in the order of the layout, each (h,w).
     """
-    luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
-    first = planes[0].to(torch.float32).sub_(luma_zero).div_(luma_span)  # (H, W)
     if layout.rgb:
-        blue, red = (plane.to(torch.float32).sub_(luma_zero).div_(luma_span) for plane in planes[1:])
-        return torch.stack((red, first, blue))
-    if layout.planes == 1:
-        return first.expand(3, -1, -1).clone()
+        zero, span, _, _ = _quantisation(layout.bits, True)
+        green, blue, red = (plane.to(torch.float32).sub_(zero).div_(span) for plane in planes)
+        return torch.stack((red, green, blue))
+    luma, chroma = planes_to_yuv(planes, layout, full_range=full_range)
+    if chroma is None:
+        return luma.expand(3, -1, -1).clone()
+    first = luma[0]
     height, width = first.shape
     kr, kb = LUMA_WEIGHTS[matrix]
-    chroma = torch.stack([plane.to(torch.float32) for plane in planes[1:]])  # (2, h, w)
-    chroma.sub_(chroma_zero).div_(chroma_span)
     if layout.shift_y:
         chroma = _double_rows(chroma, height)
     if layout.shift_x:
@@ -63,9 +96,9 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
     """
     luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
     if layout.rgb:
-        return [_quantised(rgb[channel] * luma_span + luma_zero, layout.bits) for channel in (1, 2, 0)]
+        return [_quantised(rgb[channel], luma_span, luma_zero, layout.bits) for channel in (1, 2, 0)]
     kr, kb = LUMA_WEIGHTS[matrix]
-    planes = [_quantised(_mix(rgb, (kr, 1 - kr - kb, kb), luma_zero, luma_span), layout.bits)]
+    planes = [_quantised(_mix(rgb, (kr, 1 - kr - kb, kb)), luma_span, luma_zero, layout.bits)]
     if layout.planes == 1:
         return planes
     # Subsampling before mixing: both are linear, and the smaller picture is mixed.
@@ -73,14 +106,20 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
     blue = (-kr, kr + kb - 1, 1 - kb)
     red = (1 - kr, kr + kb - 1, -kb)
     for weights, largest in ((blue, 1 - kb), (red, 1 - kr)):
-        planes.append(_quantised(_mix(small, weights, chroma_zero, chroma_span / (2 * largest)), layout.bits))
+        planes.append(_quantised(_mix(small, weights), chroma_span / (2 * largest), chroma_zero, layout.bits))
     return planes
 
 
-def _mix(rgb: Tensor, weights: tuple[float, float, float], zero: float, span: float) -> Tensor:
-    """(3,H,W) -> (H,W): zero + span * (weights . rgb)."""
-    mixed = rgb[0] * (weights[0] * span)
-    return mixed.add_(rgb[1], alpha=weights[1] * span).add_(rgb[2], alpha=weights[2] * span).add_(zero)
+def rgb_luma(rgb: Tensor) -> Tensor:
+    """(...,3,H,W) RGB to the luma of BT.601, (...,1,H,W), in the same range."""
+    kr, kb = LUMA_WEIGHTS[6]
+    red, green, blue = rgb.unbind(-3)
+    return (red * kr).add_(green, alpha=1 - kr - kb).add_(blue, alpha=kb).unsqueeze(-3)
+
+
+def _mix(rgb: Tensor, weights: tuple[float, float, float]) -> Tensor:
+    """(3,H,W) -> (H,W): weights . rgb."""
+    return (rgb[0] * weights[0]).add_(rgb[1], alpha=weights[1]).add_(rgb[2], alpha=weights[2])
 
 
 def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, float]:
@@ -91,10 +130,17 @@ def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, flo
     return 16 * step, 219 * step, 128 * step, 224 * step
 
 
-def _quantised(codes: Tensor, bits: int) -> Tensor:
-    """The nearest whole codes that the bits can hold; works in place."""
-    whole = codes.clamp_(0, (1 << bits) - 1).add_(0.5)  # conversion cuts off what is after the point
-    return whole.to(torch.uint8 if bits == 8 else torch.int16)
+def _quantised(plane: Tensor, span: float, zero: float, bits: int) -> Tensor:
+    """The nearest whole codes, of those that the bits can hold, to plane * span + zero; (H,W) to (H,W)."""
+    whole = torch.uint8 if bits == 8 else torch.int16
+    out = torch.empty(plane.shape, dtype=whole, device=plane.device)
+    # A few rows at a time, which stay in the cache; a GPU has better things to do than small steps.
+    rows = max(1, _STRIP_SAMPLES // plane.shape[1]) if plane.device.type == "cpu" else plane.shape[0]
+    for top in range(0, plane.shape[0], rows):
+        codes = plane[top : top + rows] * span
+        # Conversion cuts off what is after the point.
+        out[top : top + rows] = codes.add_(zero + 0.5).clamp_(0.5, (1 << bits) - 0.5)
+    return out
 
 
 def _double_columns(chroma: Tensor, width: int) -> Tensor:

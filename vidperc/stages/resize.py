@@ -34,11 +34,15 @@ class Resize(PerFrame):
         long = max(2, 2 * round(self.resolution * max(width, height) / min(width, height) / 2))
         return (self.resolution, long) if width <= height else (long, self.resolution)
 
+    @property
+    def takes_luma(self) -> bool:
+        return True
+
     def open(self, placement: Placement) -> Stream:
         from vidperc.ops.resize import resize
 
-        def function(frames: Tensor) -> Tensor:  # (T,3,h,w) -> (T,3,H,W)
+        def function(frames: Tensor) -> Tensor:  # (T,C,h,w) -> (T,C,H,W)
             width, height = self.size(frames.shape[-1], frames.shape[-2])
             return resize(frames, (height, width), self.kernel)
 
-        return per_frame(function)
+        return per_frame(function, chroma_kernel=self.kernel)

@@ -12,6 +12,8 @@ from vidperc.placement import Placement
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vidperc.ops.resize import Kernel
+
 Stream = Callable[[Iterator[Clip]], Iterator[Clip]]
 
 
@@ -22,6 +24,7 @@ class Stage(Protocol):
     settle: how many frames its state needs to forget where it started.
     needs: what must accompany the clips ("motion"); a pipeline that cannot provide it is refused.
     provides: what accompanies the clips from here on.
+    takes_luma: clips may come as YUV, of which the stage changes the luma and resamples the rest.
     """
 
     @property
@@ -36,6 +39,8 @@ class Stage(Protocol):
     def needs(self) -> frozenset[str]: ...
     @property
     def provides(self) -> frozenset[str]: ...
+    @property
+    def takes_luma(self) -> bool: ...
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that come out for frames of this width and height.
@@ -58,15 +63,37 @@ class PerFrame:
     needs: frozenset[str] = frozenset()
     provides: frozenset[str] = frozenset()
 
+    @property
+    def takes_luma(self) -> bool:
+        return False
 
-def per_frame(function: Callable[[Tensor], Tensor]) -> Stream:
-    """The stream that maps each clip's frames (T,3,H,W) through a function of frames alone."""
+
+def per_frame(function: Callable[[Tensor], Tensor], *, chroma_kernel: Kernel = "bicubic") -> Stream:
+    """The stream that maps each clip's frames (T,C,H,W) through a function of frames alone.
+
+    The chroma of clips in YUV is resampled to the size of what the function made, and stays where it sits.
+    """
 
     def stream(clips: Iterator[Clip]) -> Iterator[Clip]:
         for clip in clips:
-            yield clip.with_frames(function(clip.frames))
+            yield mapped(clip)
+
+    def mapped(clip: Clip) -> Clip:
+        frames = function(clip.frames)
+        return clip.with_frames(frames, _resampled_chroma(clip, frames.shape[-2], frames.shape[-1], chroma_kernel))
 
     return stream
+
+
+def _resampled_chroma(clip: Clip, height: int, width: int, kernel: Kernel) -> Tensor | None:
+    if clip.layout is None or clip.chroma is None:
+        return None
+    from vidperc.ops.color import chroma_site
+    from vidperc.ops.resize import resize
+
+    step = clip.frames.shape[-2] / height, clip.frames.shape[-1] / width
+    size = clip.layout.plane_size(1, width, height)
+    return resize(clip.chroma, size, kernel, step=step, site=chroma_site(clip.layout))
 
 
 def windowed(function: Callable[[Tensor, int], Tensor], past: int, future: int) -> Stream:

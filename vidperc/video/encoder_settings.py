@@ -113,6 +113,14 @@ def choose_encoder(
     return EncoderSettings(codec=name, pix_fmt=pix_fmt, options=chosen, threads=threads)
 
 
+def held_pictures(settings: EncoderSettings) -> tuple[int, int]:
+    """How many pictures an encoder holds, about: to look ahead over, and to refer back to."""
+    place = _X26X_PRESETS.index(settings.options["preset"]) if settings.codec.startswith("libx26") else -1
+    if place < 0:
+        return (0, 4) if settings.codec in ("ffv1", "prores_ks") else (40, 8)
+    return (0, 0, 10, 20, 30, 40, 50, 60, 60, 60)[place], (3, 3, 4, 5, 5, 8, 10, 12, 18, 18)[place]
+
+
 def _encoder(name: str) -> av.Codec:
     try:
         encoder = av.Codec(name, "w")

@@ -11,6 +11,8 @@ from vidperc.video.copied import is_gap
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.source import DECODE_ERRORS
 
+MANY_PIXELS = 1 << 25
+
 
 def verify_output(
     path: Path,
@@ -62,7 +64,8 @@ def _decode_ends(path: Path) -> None:
     for where in ("first", "last"):
         with open_input(path) as container:
             stream = video_stream(container, path)
-            stream.thread_type = "AUTO"
+            if stream.codec_context.width * stream.codec_context.height <= MANY_PIXELS:
+                stream.thread_type = "AUTO"  # each thread holds frames of its own
             if where == "last" and container.duration:
                 container.seek((container.start_time or 0) + container.duration)
             try:

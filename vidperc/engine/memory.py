@@ -1,0 +1,93 @@
+"""How much memory a worker takes, and how it takes less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vidperc.models.card import ModelCard
+from vidperc.placement import Placement
+
+# A worker with nothing but its imports, measured as its proportional set size; and the program that runs it.
+WORKER_BYTES = 360 << 20
+PARENT_BYTES = 100 << 20
+
+# Frames read ahead, in bytes; always at least one frame.
+READ_AHEAD_BYTES = 48 << 20
+
+# Below this a tile is mostly overlap.
+LEAST_TILE = 64
+LARGEST_TILE = 1024
+
+# Feature maps of its widest layer that a network holds at once; and channels where a card does not tell them.
+HELD_MAPS = 2.5
+UNKNOWN_CHANNELS = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a worker's memory depends on besides its placement.
+
+    width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
+    lookahead, references: pictures that the encoder holds, to look ahead over and to refer back to.
+    """
+
+    width: int
+    height: int
+    out_width: int
+    out_height: int
+    frames: int
+    lookahead: int
+    references: int
+    cards: tuple[ModelCard, ...]
+    takes_luma: bool
+
+
+def worker_bytes(placement: Placement, load: Load) -> int:
+    """What one worker is expected to take: itself, its read-ahead, its encoder, and the tensors of one step.
+
+    An estimate from above, for planning.
+    """
+    source, output = load.width * load.height, load.out_width * load.out_height
+    held = (min(load.lookahead, load.frames) + load.references) * output * 3 // 2
+    # Luma and quartered chroma, or RGB, as float32: what came in, what goes out, and a copy of a plane on the way.
+    channels = 1.5 if load.takes_luma else 3.0
+    came_in = int(4 * channels * placement.chunk * source)
+    made = int(4 * channels * placement.chunk * output) + 4 * output
+    features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
+    # A single frame is made before the encoder holds anything; with more, both are there.
+    pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
+    return WORKER_BYTES + min(READ_AHEAD_BYTES, load.frames * 2 * source) + came_in + pictures
+
+
+def _feature_bytes(card: ModelCard, placement: Placement, pixels: int) -> int:
+    side = placement.tile + 2 * (card.reach or 32)
+    pixels = min(side * side, pixels) if placement.tile else pixels
+    number = 4 if placement.precision == "float32" else 2
+    return int(HELD_MAPS * (card.channels or UNKNOWN_CHANNELS) * number * pixels) + 4 * card.parameters
+
+
+def smaller(placement: Placement, load: Load) -> Placement | None:
+    """The placement that takes the next less memory: half the chunk, then tiles, then half of them; None at the end.
+
+    On a CPU neither changes a frame.
+    """
+    if placement.chunk > 1:
+        return replace(placement, chunk=placement.chunk // 2)
+    if not load.cards or not all(card.tileable for card in load.cards if card.parameters):
+        return None
+    side = min(max(load.width, load.height), 2 * LARGEST_TILE)
+    tile = (placement.tile or side) // 2
+    return replace(placement, tile=tile) if tile >= LEAST_TILE else None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU (torch.OutOfMemoryError) or of the machine."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def fitted(placement: Placement, load: Load, budget: int) -> Placement:
+    """The placement, or a smaller one whose worker takes at most `budget` bytes as far as one does."""
+    while worker_bytes(placement, load) > budget and (less := smaller(placement, load)) is not None:
+        placement = less
+    return placement
