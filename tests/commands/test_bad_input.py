@@ -31,6 +31,9 @@ def one_pool():
     with WorkerPool() as workers, pytest.MonkeyPatch.context() as patch:
 
         class Shared:
+            def __init__(self, **_):
+                pass
+
             def __enter__(self):
                 return workers
 
