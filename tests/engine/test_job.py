@@ -248,8 +248,9 @@ def test_unfinished_jobs_with_other_settings_are_mentioned(source, pool, tmp_pat
             said.append(text)
 
     with Journal(tmp_path / "in_work.mp4", "x" * 10):
-        run_job(job, pool, Reader())
+        report = run_job(job, pool, Reader())
     (sentence,) = said
+    assert sentence in report.remarks
     size = sum(path.stat().st_size for path in same_output.iterdir()) / 1e6
     assert f"{same_source.name} (" in sentence and f"{same_output.name} ({size:.1f} MB)" in sentence
     assert sentence.count(".vidperc-") == 2

@@ -19,7 +19,8 @@ class StreamReport:
 class JobReport:
     """What a job did.
 
-    pipeline: the settings of every stage, with the networks that were chosen. remarks: what was chosen, and why.
+    pipeline: the settings of every stage, with the networks that were chosen. remarks: what was chosen, and why,
+        and what the user was told of the source and of what lies beside the output.
     frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
     time_error_seconds: the largest difference between a frame's time in the source and in the output.
     layout: in which frames passed the stages as YUV; empty for RGB.

@@ -61,7 +61,8 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     ready = prepare_job(job, pool)
     for remark in ready.prepared.remarks:
         watcher.said(remark)
-    for warning in warnings(ready.info):
+    warned = warnings(ready.info)
+    for warning in warned:
         watcher.warned(warning)
     if ready.output.exists() and not job.overwrite:
         if read_identity(ready.output) == ready.key:
@@ -72,7 +73,8 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     with Journal(ready.output, ready.key) as journal:
         others = journal.others(job.source.name)
         if others:
-            watcher.warned(_unfinished(others))
+            warned.append(_unfinished(others))
+            watcher.warned(warned[-1])
         for choice in ready.chosen:
             watcher.chose(choice)
         known = journal.read_plan()
@@ -94,6 +96,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
                 raise VidpercError(f"the disk is full; {_how_far(journal, plan)}") from error
             raise
         journal.remove()
+    report.remarks.extend(warned)
     report.seconds["wall"] = perf_counter() - began
     return report
 
