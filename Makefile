@@ -15,7 +15,7 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/python scripts/sample_clip.py demo/sample.mp4
-	$(BIN)/vidperc upscale demo/sample.mp4 -m bicubic -s 2 -y
+	$(BIN)/vidperc upscale demo/sample.mp4 -y
 	@echo "The result and its source are in demo/:"
 	@ls -l demo
 

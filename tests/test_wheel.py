@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clips import make_clip
+from vidperc.models.luma_card import NAMES
 from vidperc.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
     (wheel,) = folder.glob("*.whl")
+    assert wheel.stat().st_size < 3_000_000, "small enough to download anywhere, networks and all"
     environment = folder / "environment"
     venv.create(environment, with_pip=False)
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -76,3 +79,14 @@ def test_the_installed_command_says_its_version(bin_folder: Path, tmp_path: Path
 
 def test_the_installed_command_lists_the_built_in_pipelines(bin_folder: Path, tmp_path: Path) -> None:
     assert "upscale" in run(bin_folder / "vidperc", "pipelines", "list", cwd=tmp_path)
+
+
+def test_the_installed_command_enlarges_with_the_networks_that_come_along(bin_folder: Path, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mp4", frames=5)
+    told = run(bin_folder / "vidperc", "upscale", "clip.mp4", "--no-progress", cwd=tmp_path)
+    assert "clip_x2.mp4: 5 frames, 192x128" in told
+    for name in NAMES:
+        card = run(bin_folder / "vidperc", "models", "show", name, cwd=tmp_path)
+        for fact in ("data", "steps", "seed", "command", "figures", "licence", "sha256"):
+            (line,) = [line for line in card.splitlines() if line.startswith(f"{fact} ")]
+            assert line.split(maxsplit=1)[1] not in ("-", "unknown"), (name, fact)

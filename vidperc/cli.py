@@ -111,12 +111,12 @@ def upscale(
     scale: Annotated[
         int | None,
         typer.Option(
-            "-s", "--scale", help="Output side over input side; else the network's own.", rich_help_panel=WHAT
+            "-s", "--scale", help="Output side over input side; else the network's own, or 2.", rich_help_panel=WHAT
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("-m", "--model", help="A name from `models list`, or a weights file.", rich_help_panel=WHAT),
+        typer.Option("-m", "--model", help="auto, a name from `models list`, or a weights file.", rich_help_panel=WHAT),
     ] = None,
     resolution: Annotated[
         int | None,

@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import typer
 
-from vidperc.models.zoo import find_card, list_cards
+from vidperc.models.zoo import find_card, list_cards, list_families
 
 
 def list_builtin() -> int:
     """A line for each built-in network."""
     for card in list_cards():
-        typer.echo(f"{card.name:12} {card.summary}")
+        typer.echo(f"{card.name:17} {card.summary}")
+    typer.echo(f"Families that have every scale from 1 to 8: {', '.join(list_families())}")
     typer.echo("Any .safetensors or .pth file of a known architecture works too: vidperc upscale -m FILE")
     return 0
 
