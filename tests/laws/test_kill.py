@@ -47,10 +47,11 @@ def test_ten_kills_at_random_moments_change_no_frame(clip, unkilled, tmp_path):
     moments = random.Random(7)
     output = tmp_path / "out.mp4"
     strikes = resumed = 0
-    while strikes < STRIKES:
+    while strikes < STRIKES or not resumed:
+        patience = max(1.0, strikes / STRIKES)  # a machine that grew busier finishes no segment in so many seconds
         process = subprocess.Popen(command(clip, output, *ONE), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            process.wait(moments.uniform(0.2, wall))
+            process.wait(moments.uniform(0.2, wall * patience))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
@@ -62,7 +63,6 @@ def test_ten_kills_at_random_moments_change_no_frame(clip, unkilled, tmp_path):
             assert decoded_frames(output) == decoded_frames(wanted)
             output.unlink()
     subprocess.run(command(clip, output, *ONE), check=True, capture_output=True)
-    assert resumed, "no kill left a finished segment behind: the test says nothing about resuming"
     assert decoded_frames(output) == decoded_frames(wanted)
     assert output.read_bytes() == wanted.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"], "nothing is left but the output"
