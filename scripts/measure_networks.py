@@ -62,7 +62,21 @@ def measure(model: str, scale: int, images: list[Pixels], precision: str) -> lis
             height, width = (side // scale * scale for side in image.shape[:2])
             references.append(np.ascontiguousarray(image[:height, :width]))
             write_video(shrink(references[-1], height // scale, width // scale), folder / "in" / f"{place:03d}.mkv")
-        command = [sys.executable, "-m", "vidperc", "upscale", "in", "-o", "out/", "-m", model, "-c", "libx264rgb", "--crf", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "vidperc",
+            "upscale",
+            "in",
+            "-o",
+            "out/",
+            "-m",
+            model,
+            "-c",
+            "libx264rgb",
+            "--crf",
+            "0",
+        ]
         command += ["-s", str(scale), "--precision", precision, "--no-progress"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         results = [read_video(path) for path in sorted((folder / "out").iterdir())]

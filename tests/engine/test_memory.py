@@ -33,8 +33,7 @@ HD = Load(
     out_width=3840,
     out_height=2160,
     frames=240,
-    lookahead=40,
-    references=8,
+    encoder_bytes=240,
     cards=(CARD,),
     takes_luma=True,
 )

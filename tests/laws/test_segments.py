@@ -72,8 +72,7 @@ def load(plan: Plan) -> Load:
         out_width=plan.width,
         out_height=plan.height,
         frames=plan.frames,
-        lookahead=40,
-        references=8,
+        encoder_bytes=240,
         cards=(),
         takes_luma=False,
     )

@@ -37,7 +37,7 @@ from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
 from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
-from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_pictures
+from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.identity import read_identity
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
@@ -278,15 +278,13 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
 def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int, workers: int) -> Prepared:
     """What a worker finds out about the pipeline."""
     answers: list[Prepared] = []
-    lookahead, references = held_pictures(_encoder(job, info, ENCODER_THREADS))
     task = PrepareTask(
         spec=job.pipeline,
         wishes=job.wishes,
         width=info.width,
         height=info.height,
         frames=frames,
-        lookahead=lookahead,
-        references=references,
+        encoder_bytes=held_bytes(_encoder(job, info, ENCODER_THREADS), frames),
         threads=max(1, cores // workers),
         workers=workers,
     )

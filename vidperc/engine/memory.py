@@ -11,6 +11,9 @@ from vidperc.placement import Placement
 WORKER_BYTES = 360 << 20
 PARENT_BYTES = 100 << 20
 
+# What threads of tensor work and of codecs take beside, measured.
+THREAD_BYTES = 100 << 20
+
 # Frames read ahead, in bytes; always at least one frame.
 READ_AHEAD_BYTES = 48 << 20
 
@@ -28,7 +31,7 @@ class Load:
     """What a worker's memory depends on besides its placement.
 
     width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
-    lookahead, references: pictures that the encoder holds, to look ahead over and to refer back to.
+    encoder_bytes: what the encoder takes for each pixel of the output.
     """
 
     width: int
@@ -36,8 +39,7 @@ class Load:
     out_width: int
     out_height: int
     frames: int
-    lookahead: int
-    references: int
+    encoder_bytes: int
     cards: tuple[ModelCard, ...]
     takes_luma: bool
 
@@ -48,7 +50,7 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     An estimate from above, for planning.
     """
     source, output = load.width * load.height, load.out_width * load.out_height
-    held = (min(load.lookahead, load.frames) + load.references) * output * 3 // 2
+    held = load.encoder_bytes * output
     # Luma and quartered chroma, or RGB, as float32: what came in, what goes out, and a copy of a plane on the way.
     channels = 1.5 if load.takes_luma else 3.0
     came_in = int(4 * channels * placement.chunk * source)
@@ -56,7 +58,8 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
-    return WORKER_BYTES + min(READ_AHEAD_BYTES, load.frames * 2 * source) + came_in + pictures
+    read_ahead = 2 * min(READ_AHEAD_BYTES, load.frames * 2 * output)
+    return WORKER_BYTES + (THREAD_BYTES if placement.threads > 1 else 0) + read_ahead + came_in + pictures
 
 
 def _feature_bytes(card: ModelCard, placement: Placement, pixels: int) -> int:

@@ -42,14 +42,13 @@ def prepare(
     width: int,
     height: int,
     frames: int,
-    lookahead: int,
-    references: int,
+    encoder_bytes: int,
     threads: int,
     workers: int,
 ) -> tuple[Prepared, Pipeline]:
     """Check a pipeline against frames of this size and decide where and how it runs.
 
-    frames, lookahead, references: as `memory.Load` has them. workers: so many share the machine's memory.
+    frames, encoder_bytes: as `memory.Load` has them. workers: so many share the machine's memory.
     Raises VidpercError when it cannot work: unknown weights, wrong scale, no such device.
     """
     spec.check()
@@ -70,8 +69,7 @@ def prepare(
         out_width=out_width,
         out_height=out_height,
         frames=frames,
-        lookahead=lookahead,
-        references=references,
+        encoder_bytes=encoder_bytes,
         cards=cards,
         takes_luma=spec.takes_luma,
     )

@@ -7,6 +7,7 @@ which happens whenever its parent is gone, killed or not.
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -39,8 +40,7 @@ class PrepareTask:
     width: int
     height: int
     frames: int
-    lookahead: int
-    references: int
+    encoder_bytes: int
     threads: int
     workers: int
 
@@ -135,11 +135,14 @@ def main() -> None:
             os._exit(0)  # the parent has gone; half-written files are partial by name
 
     threading.Thread(target=listen, daemon=True).start()
+    gc.disable()  # the many objects that imports make all stay; looking for dead ones among them takes time
     try:
         worker = _Worker(outgoing)
     except Exception:
         send(outgoing, Failed(traceback.format_exc()))
         return
+    gc.freeze()
+    gc.enable()
     while True:
         # Loaded here: two threads that import at the same time see half-made modules.
         worker.serve(pickle.loads(tasks.get()))
@@ -180,8 +183,7 @@ class _Worker:
                 width=task.width,
                 height=task.height,
                 frames=task.frames,
-                lookahead=task.lookahead,
-                references=task.references,
+                encoder_bytes=task.encoder_bytes,
                 threads=task.threads,
                 workers=task.workers,
             )
