@@ -1,9 +1,9 @@
 """Make the pictures of the README, each through the command line of vidperc.
 
-    python scripts/pictures.py SOURCE WEIGHTS [OUT] [--at SECONDS] [--lines N] [--crop X,Y,W,H]
+    python scripts/pictures.py SOURCE [OUT] [-m standard-x4] [--at SECONDS] [--lines N] [--crop X,Y,W,H]
 
-comparison.png: a part of a frame of SOURCE, reduced to --lines lines and then enlarged: by bicubic, by the network in
-WEIGHTS, and beside them the frame as it was before it was reduced, brought to the same size.
+comparison.png: a part of a frame of SOURCE, reduced to --lines lines and then enlarged: by bicubic, by the network, and
+beside them the frame as it was before it was reduced, brought to the same size.
 demo.png: a part of the first frame of `make demo`, its pixels repeated, and enlarged.
 Needs the installed vidperc. The source's times must begin at 0.
 """
@@ -63,12 +63,12 @@ def write_side_by_side(path: Path, pictures: list[Picture], part: Part) -> None:
     print(f"{path}: {frame.width}x{frame.height}, {path.stat().st_size / 1000:.0f} kB")
 
 
-def comparison(source: Path, weights: Path, at: float, lines: int, folder: Path) -> list[Picture]:
+def comparison(source: Path, model: str, at: float, lines: int, folder: Path) -> list[Picture]:
     pipeline, small = folder / "reduce.yaml", folder / "small.mkv"
     pipeline.write_text(REDUCE.format(lines=lines))
     excerpt = ("--start", f"{at}", "--sample", "0.1", "--no-audio")
     vidperc("run", pipeline, source, "-o", small, *excerpt, "-c", "ffv1")
-    vidperc("upscale", small, "-m", weights, "-o", folder / "network.mkv")
+    vidperc("upscale", small, "-m", model, "-o", folder / "network.mkv")
     network = rgb(frame_at(folder / "network.mkv"))
     scale = network.shape[0] // lines
     vidperc("upscale", small, "-m", "bicubic", "-s", f"{scale}", "-o", folder / "bicubic.mkv")
@@ -81,7 +81,7 @@ def demo(folder: Path) -> list[Picture]:
     clip, enlarged = folder / "sample.mp4", folder / "sample_x2.mkv"
     script = Path(__file__).with_name("sample_clip.py")
     subprocess.run([sys.executable, str(script), str(clip)], check=True, stdout=subprocess.DEVNULL)
-    vidperc("upscale", clip, "-m", "bicubic", "-s", "2", "-o", enlarged)
+    vidperc("upscale", clip, "-o", enlarged)
     before = rgb(frame_at(clip))
     return [before.repeat(2, axis=0).repeat(2, axis=1), rgb(frame_at(enlarged))]
 
@@ -94,8 +94,8 @@ def part_of(text: str) -> Part:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
-    parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path, nargs="?", default=Path("docs/pictures"))
+    parser.add_argument("-m", "--model", default="standard-x4", help="a network that enlarges four times, or a file")
     parser.add_argument("--at", type=float, default=4.9)
     parser.add_argument("--lines", type=int, default=180)
     parser.add_argument("--crop", type=part_of, default=(540, 230, 290, 290))
@@ -103,7 +103,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vidperc-pictures-") as name:
         folder = Path(name)
-        pictures = comparison(asked.source, asked.weights, asked.at, asked.lines, folder)
+        pictures = comparison(asked.source, asked.model, asked.at, asked.lines, folder)
         write_side_by_side(asked.out / "comparison.png", pictures, asked.crop)
         write_side_by_side(asked.out / "demo.png", demo(folder), DEMO_PART)
 

@@ -100,7 +100,7 @@ def test_a_segment_without_memory_begins_anew_with_less_and_gives_the_same_frame
     wanted = rendered(clip, spec, plan, tmp_path)
     from vidperc.engine import render
 
-    worker = worker_module._Worker((tmp_path / "answers").open("wb"))  # noqa: SIM115
+    worker = worker_module._Worker((tmp_path / "answers").open("wb"))
     once = Once(render.render, lambda placement: placement.chunk == 1 and 0 < placement.tile < 200)
     monkeypatch.setattr(render, "render", once)
     found = {}
@@ -121,7 +121,7 @@ def test_what_cannot_be_made_smaller_is_an_error(tmp_path, monkeypatch):
     spec = PipelineSpec("upscale", "", (Upscale(model="fast-x2"),))
     clip = make_clip(tmp_path / "clip.mp4", frames=60)
     plan = make_plan(clip, spec, count=1)
-    worker = worker_module._Worker((tmp_path / "answers").open("wb"))  # noqa: SIM115
+    worker = worker_module._Worker((tmp_path / "answers").open("wb"))
     monkeypatch.setattr(render, "render", Once(render.render, lambda _: False))
     task = RenderTask(source=clip, spec=spec, plan=plan, segment=plan.segments[0], folder=tmp_path, load=HD)
     with pytest.raises(RuntimeError, match="out of memory"):
