@@ -54,7 +54,7 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     # Luma and quartered chroma, or RGB, as float32: what came in, what goes out, and a copy of a plane on the way.
     channels = 1.5 if load.takes_luma else 3.0
     came_in = int(4 * channels * placement.chunk * source)
-    made = int(4 * channels * placement.chunk * output) + 4 * output
+    made = int(4 * channels * placement.chunk * output) + 2 * output
     features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
