@@ -170,6 +170,7 @@ def obvious_network(model: str, scale: int) -> Any:
         return torch.nn.Upsample(scale_factor=scale, mode="bicubic")
     from vidperc.models.weights import LumaNetwork, read_network
     from vidperc.models.zoo import weights_path
+    from vidperc.ops.color import rgb_luma
 
     found = read_network(weights_path(model))
     if not isinstance(found, LumaNetwork):
@@ -183,11 +184,9 @@ def obvious_network(model: str, scale: int) -> Any:
         layers += [layer, torch.nn.ReLU(inplace=True)]
     layers[-1] = torch.nn.PixelShuffle(scale)
     details, base = torch.nn.Sequential(*layers), torch.nn.Upsample(scale_factor=scale, mode="bicubic")
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
     def enlarge(picture: Tensor) -> Tensor:
-        luma = (picture * weights).sum(1, keepdim=True)
-        return base(picture) + details(luma - 0.5)
+        return base(picture) + details(rgb_luma(picture) - 0.5)
 
     return enlarge
 

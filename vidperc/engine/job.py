@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import psutil
 
 from vidperc.clip import Color
 from vidperc.engine.journal import input_identity, job_key
-from vidperc.engine.memory import PARENT_BYTES
+from vidperc.engine.memory import PARENT_BYTES, free_bytes
 from vidperc.engine.plan import (
     EXACT_SEEK_FORMATS,
     MAX_SEGMENT_FRAMES,
@@ -297,9 +296,9 @@ def _that_fit(job: Job, workers: int, prepared: Prepared) -> int:
 
     Raises VidpercError when one takes more than what is allowed.
     """
-    room, limit = int(psutil.virtual_memory().available * 0.8), job.wishes.max_bytes
+    limit = job.wishes.max_bytes
     if job.workers is None:
-        workers = max(1, min(workers, room // prepared.worker_bytes))
+        workers = max(1, min(workers, free_bytes() // prepared.worker_bytes))
     if limit is None:
         return workers
     allowed = (limit - PARENT_BYTES) // prepared.worker_bytes

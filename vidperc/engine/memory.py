@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import psutil
+
 from vidperc.models.card import ModelCard
 from vidperc.placement import Placement
 
@@ -42,6 +44,11 @@ class Load:
     encoder_bytes: int
     cards: tuple[ModelCard, ...]
     takes_luma: bool
+
+
+def free_bytes() -> int:
+    """What a job may take of the memory that is free now; the rest is left to others."""
+    return int(psutil.virtual_memory().available * 0.8)
 
 
 def worker_bytes(placement: Placement, load: Load) -> int:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import platform
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-import psutil
 import torch
 
-from vidperc.engine.memory import PARENT_BYTES, Load, fitted, worker_bytes
+from vidperc.engine.memory import PARENT_BYTES, Load, fitted, free_bytes, worker_bytes
 from vidperc.engine.plan import Prepared, Wishes
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 from vidperc.models.load import Model, load_model
 from vidperc.models.precision import fast_precision, instruction_set
 from vidperc.models.zoo import find_chain
-from vidperc.pipeline import Pipeline, PipelineSpec
+from vidperc.pipeline import Pipeline
 from vidperc.placement import Placement, Precision
 from vidperc.stages.upscale import Upscale
+
+if TYPE_CHECKING:
+    from vidperc.engine.worker import PrepareTask
 
 # The tile side that is tried against the whole frame on a CPU, in input pixels; smaller ones spend more on overlap.
 TILE_SIDE = 256
@@ -35,22 +38,12 @@ CHUNK_BYTES = 4 << 20
 MAX_CHUNK = 16
 
 
-def prepare(
-    spec: PipelineSpec,
-    wishes: Wishes,
-    *,
-    width: int,
-    height: int,
-    frames: int,
-    encoder_bytes: int,
-    threads: int,
-    workers: int,
-) -> tuple[Prepared, Pipeline]:
-    """Check a pipeline against frames of this size and decide where and how it runs.
+def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
+    """Check a pipeline against frames of the task's size and decide where and how it runs.
 
-    frames, encoder_bytes: as `memory.Load` has them. workers: so many share the machine's memory.
     Raises VidpercError when it cannot work: unknown weights, wrong scale, no such device.
     """
+    spec, wishes, width, height = task.spec, task.wishes, task.width, task.height
     spec.check()
     out_width, out_height = spec.size(width, height)
     if max(out_width, out_height) > 16384:
@@ -62,24 +55,24 @@ def prepare(
     cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale).cards)
     remarks: list[str] = []
     device = _device(wishes.device, remarks)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(task.threads)
     load = Load(
         width=width,
         height=height,
         out_width=out_width,
         out_height=out_height,
-        frames=frames,
-        encoder_bytes=encoder_bytes,
+        frames=task.frames,
+        encoder_bytes=task.encoder_bytes,
         cards=cards,
         takes_luma=spec.takes_luma,
     )
-    budget = _budget(wishes, workers)
+    budget = _budget(wishes, task.workers)
     placement = Placement(
         device=device,
         precision=_precision(wishes.precision, device, cards, remarks),
         tile=wishes.tile or 0,
         chunk=wishes.chunk or _chunk(width, height, device),
-        threads=threads,
+        threads=task.threads,
         instruction_set=instruction_set(),
     )
     if wishes.tile is None:
@@ -106,8 +99,7 @@ def prepare(
 
 def _budget(wishes: Wishes, workers: int) -> int:
     """Bytes that one of so many workers may take."""
-    available = int(psutil.virtual_memory().available * 0.8)
-    allowed = available if wishes.max_bytes is None else min(available, wishes.max_bytes)
+    allowed = free_bytes() if wishes.max_bytes is None else min(free_bytes(), wishes.max_bytes)
     return (allowed - PARENT_BYTES) // workers
 
 

@@ -33,7 +33,10 @@ HEADER = struct.Struct(">Q")
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareTask:
-    """Find out what a pipeline needs for frames of this size; answered with engine.prepare.Prepared."""
+    """Find out what a pipeline needs for frames of this size; answered with engine.plan.Prepared.
+
+    frames, encoder_bytes: as `memory.Load` has them. threads: of this worker. workers: so many share the memory.
+    """
 
     spec: PipelineSpec
     wishes: Wishes
@@ -177,16 +180,7 @@ class _Worker:
         import torch
 
         if isinstance(task, PrepareTask):
-            prepared, pipeline = self._prepare.prepare(
-                task.spec,
-                task.wishes,
-                width=task.width,
-                height=task.height,
-                frames=task.frames,
-                encoder_bytes=task.encoder_bytes,
-                threads=task.threads,
-                workers=task.workers,
-            )
+            prepared, pipeline = self._prepare.prepare(task)
             self._opened = {(task.spec, prepared.placement): pipeline}
             return prepared
         assert isinstance(task, RenderTask)

@@ -62,7 +62,6 @@ class RunningLuma:
     ) -> None:
         self.shape = shape
         self._precision = precision
-        self._device = device
         self._layers: list[Callable[[Tensor], Tensor]] = []
         widths = shape.widths()
         for place, (inputs, _) in enumerate(widths):

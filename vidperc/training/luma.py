@@ -16,7 +16,7 @@ from vidperc.training.images import Pair, Pixels
 def missing_from_bicubic(small: Tensor, large: Tensor) -> Tensor:
     """What bicubic enlarging of the small luma (N,1,h,w) lacks of the large one (N,1,h*s,w*s), as (N,s*s,h,w)."""
     scale = large.shape[-1] // small.shape[-1]
-    base = F.interpolate(small, size=large.shape[-2:], mode="bicubic", align_corners=False, antialias=True)
+    base = resize(small, (large.shape[-2], large.shape[-1]), "bicubic")
     return F.pixel_unshuffle(large - base, scale)  # (N, s*s, h, w)
 
 
