@@ -1,4 +1,4 @@
-"""Clip: consecutive frames of one shot on their way through a pipeline."""
+"""Clip: consecutive frames of one shot on their way through a pipeline, and Motion: how they move."""
 
 from __future__ import annotations
 
@@ -31,6 +31,49 @@ class Color:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Motion:
+    """How frames move: where each pixel of a frame was in the frame before.
+
+    flow: (T,2,h,w) float32, across and then down, in pixels of its own size, from frame t back to frame t-1: the place
+        p of frame t shows what was at p + flow(p) in frame t-1. So `warp(frame t-1, flow)` looks like frame t.
+    visible: (T,1,h,w) float32, 1 where frame t-1 shows the same surface there, else 0.
+    Both are zero for the first frame of a shot, which has nothing before it: none of it is visible.
+
+    Raises ValueError when shapes do not agree.
+    """
+
+    flow: Tensor
+    visible: Tensor
+
+    def __post_init__(self) -> None:
+        if self.flow.ndim != 4 or self.flow.shape[1] != 2:
+            raise ValueError(f"Motion.flow: got shape {tuple(self.flow.shape)}, wanted (T,2,h,w)")
+        wanted = (self.flow.shape[0], 1, *self.flow.shape[2:])
+        if tuple(self.visible.shape) != wanted:
+            raise ValueError(f"Motion.visible: got shape {tuple(self.visible.shape)}, wanted {wanted}")
+
+    def __len__(self) -> int:
+        return self.flow.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Motion({'x'.join(map(str, self.flow.shape))})"
+
+    def part(self, start: int, stop: int) -> Motion:
+        """That of the frames start to stop - 1, as views."""
+        return Motion(flow=self.flow[start:stop], visible=self.visible[start:stop])
+
+    def at(self, height: int, width: int) -> Motion:
+        """The same motion at another size: resized, its vectors in pixels of that size.
+
+        Visible is what is wholly so: where the resized flow mixes in a pixel that is hidden, the mask is 0.
+        """
+        from vidperc.ops.flow_size import resize_flow, resize_mask
+
+        size = height, width
+        return Motion(flow=resize_flow(self.flow, size), visible=resize_mask(self.visible, size))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """Consecutive frames of one shot.
 
@@ -43,6 +86,7 @@ class Clip:
     layout: None for RGB. Else the frames are still YUV, as stages take them that need no more than luma: the layout
         says how chroma is subsampled and where it sits.
     chroma: (T,2,H',W') float32 Cb and Cr, nominal [-0.5,0.5], as large as the layout stores them; None elsewhere.
+    motion: of the source, T frames of it, at a size of its own; None until a stage provides it.
 
     Raises ValueError when shapes and counts do not agree.
     """
@@ -55,6 +99,7 @@ class Clip:
     color: Color = Color()
     layout: PixelLayout | None = None
     chroma: Tensor | None = None
+    motion: Motion | None = None
 
     def __post_init__(self) -> None:
         channels = 3 if self.layout is None else 1
@@ -67,6 +112,8 @@ class Clip:
                 raise ValueError(f"Clip.chroma: got shape {tuple(self.chroma.shape)}, wanted {wanted}")
         if not len(self.pts) == self.frames.shape[0] == self.source.shape[0]:
             raise ValueError(f"Clip: {len(self.pts)} pts, {self.frames.shape[0]} frames, {self.source.shape[0]} source")
+        if self.motion is not None and len(self.motion) != len(self.pts):
+            raise ValueError(f"Clip.motion: got that of {len(self.motion)} frames, wanted that of {len(self.pts)}")
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -78,11 +125,15 @@ class Clip:
     def part(self, start: int, stop: int) -> Clip:
         """The frames start to stop - 1, as views."""
         chroma = None if self.chroma is None else self.chroma[start:stop]
+        motion = None if self.motion is None else self.motion.part(start, stop)
         frames, source = self.frames[start:stop], self.source[start:stop]
-        return replace(self, frames=frames, source=source, pts=self.pts[start:stop], chroma=chroma)
+        return replace(self, frames=frames, source=source, pts=self.pts[start:stop], chroma=chroma, motion=motion)
 
     def with_frames(self, frames: Tensor, chroma: Tensor | None = None) -> Clip:
-        """The same clip with another picture: (T,C,H,W) for the same T and C, and its chroma where it has some."""
+        """The same clip with another picture: (T,C,H,W) for the same T and C, and its chroma where it has some.
+
+        Source and motion stay, for they are not the picture's.
+        """
         return replace(self, frames=frames, chroma=chroma)
 
     def singles(self) -> Iterator[Clip]:
