@@ -3,8 +3,8 @@
     python scripts/compare_upscales.py REFERENCE VIDEO ... --weights FOLDER [--every 4] [--frames N] [--crop 2]
 
 Frames are compared in their order, whatever their times, as 8-bit RGB. For each frame and then the mean:
-psnr@rgb       of R, G and B together, in dB
-psnr@y601      of limited-range BT.601 luma out of that RGB, in dB
+psnr@rgb       of R, G and B together, in dB, at most 100
+psnr@y601      of limited-range BT.601 luma out of that RGB, in dB, at most 100
 lpips@squeeze  version 0.1; only with --weights, a folder that holds squeezenet1_1_torchvision/ and lpips_lin_v0.1/
 """
 
@@ -19,29 +19,11 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.ops.color import LUMA_WEIGHTS
+from vidperc.metrics.psnr import psnr_rgb, psnr_y601, rgb_codes
 from vidperc.perception.lpips import Lpips, load_lpips
 from vidperc.video.rgb import read_rgb
-
-
-def codes(frame: Tensor) -> Tensor:
-    """(3,H,W) RGB in [0,1] as whole numbers from 0 to 255, float32."""
-    return frame.clamp(0, 1).mul_(255).round_()
-
-
-def luma(frame: Tensor) -> Tensor:
-    """The limited-range BT.601 luma of codes (3,H,W), not rounded, (H,W)."""
-    kr, kb = LUMA_WEIGHTS[6]
-    return 16 + 219 / 255 * (kr * frame[0] + (1 - kr - kb) * frame[1] + kb * frame[2])
-
-
-def psnr(one: Tensor, other: Tensor) -> float:
-    """In dB, of 8-bit codes; at most 100, which stands for equal pictures."""
-    error = (one - other).double().square().mean().clamp(min=255**2 / 10**10)
-    return float(10 * torch.log10(255**2 / error))
 
 
 @torch.inference_mode()
@@ -65,11 +47,11 @@ def compare(
                 got, wanted = (f"{frame.shape[2]}x{frame.shape[1]}" for frame in (picture, whole))
                 raise VidpercError(f"{path}: frame {place} is {got}, wanted {wanted} as in {reference}")
         inside = slice(crop, -crop or None)
-        true, *made = (codes(picture[:, inside, inside]) for picture in pictures)
+        true, *made = (rgb_codes(picture[None, :, inside, inside]) / 255 for picture in pictures)  # (1, 3, h, w)
         for path, frame in zip(videos, made, strict=True):
-            figures = {"psnr@rgb": psnr(frame, true), "psnr@y601": psnr(luma(frame), luma(true))}
+            figures = {"psnr@rgb": float(psnr_rgb(frame, true)), "psnr@y601": float(psnr_y601(frame, true))}
             if lpips is not None and place % every == 0:
-                figures["lpips@squeeze"] = float(lpips(frame[None] / 255, true[None] / 255))
+                figures["lpips@squeeze"] = float(lpips(frame, true))
             for name, figure in figures.items():
                 found[str(path)].setdefault(name, []).append(figure)
     return {

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
+from vidperc.metrics.psnr import psnr_y601
 from vidperc.models.luma_card import NAMES, shipped_card
 from vidperc.training.images import Pixels, read_images, shrink
 
@@ -42,14 +43,9 @@ def read_video(path: Path) -> Pixels:
         return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def luma(image: Pixels) -> NDArray[np.float64]:
-    """Limited-range BT.601, not rounded."""
-    return 16 + image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
-
-
-def psnr(image: Pixels, reference: Pixels, border: int) -> float:
-    error = (luma(image) - luma(reference))[border:-border, border:-border]
-    return float(10 * np.log10(255**2 / np.square(error).mean()))
+def figure(image: Pixels, reference: Pixels, border: int) -> float:
+    one, other = (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255 for pixels in (image, reference))
+    return float(psnr_y601(one, other, crop=border))
 
 
 def measure(model: str, scale: int, images: list[Pixels], precision: str) -> list[float]:
@@ -80,7 +76,7 @@ def measure(model: str, scale: int, images: list[Pixels], precision: str) -> lis
         command += ["-s", str(scale), "--precision", precision, "--no-progress"]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         results = [read_video(path) for path in sorted((folder / "out").iterdir())]
-    return [psnr(result, reference, scale) for result, reference in zip(results, references, strict=True)]
+    return [figure(result, reference, scale) for result, reference in zip(results, references, strict=True)]
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Measures over two aligned streams of frames, each with its convention in its name."""
