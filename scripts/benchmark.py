@@ -2,9 +2,11 @@
 
     python scripts/benchmark.py CLIP [-m MODEL|FILE] [-s N] [--preset NAME] [--frames N] [--repeat N] [--json FILE]
 
-All on the CPU and in one go. Parts and runs take turns, every other round in reverse, so that a drift of the machine
-meets all alike; medians are printed, and the share of the machine that other programs took meanwhile. Needs the
-installed vidperc. Where the system tells no proportional set size, memory is the sum of the resident ones.
+All on the CPU and in one go. Each part runs alone in one process, and then in one for every core at once: cores that
+share caches, memory and clock are slower together, whatever they do. Parts and runs take turns, every other round in
+reverse, so that a drift of the machine meets all alike; medians are printed, and the share of the machine that other
+programs took meanwhile. Needs the installed vidperc. Where the system tells no proportional set size, memory is the
+sum of the resident ones.
 """
 
 # The obvious way and each part run in processes of their own, which import what they need and no more.
@@ -17,8 +19,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -140,6 +142,17 @@ def encode_alone(work: Work) -> float:
 PARTS = {"decode": decode_alone, "network": network_alone, "encode": encode_alone}
 
 
+def at_once(part: Callable[[Work], float], work: Work, count: int) -> float:
+    """CPU seconds that a part takes in each of so many processes that do the same, each with a folder of its own."""
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        started: list[Future[float]] = []
+        for number in range(count):
+            folder = work.folder / f"{number}"
+            folder.mkdir(exist_ok=True)
+            started.append(fresh.submit(part, replace(work, folder=folder)))
+        return sum(future.result() for future in started) / count
+
+
 def the_obvious_way(clip: str, model: str, scale: int, frames: int, output: str, encoder: dict[str, Any]) -> None:
     """One process: decode, RGB, network on the whole frame, RGB, encode; one frame after the other. No sound."""
     import av
@@ -247,6 +260,8 @@ def benchmark(
     obvious = min(obvious_frames, len(pts))
     runs: dict[str, list[dict[str, float]]] = {"vidperc": [], "obvious": []}
     parts: dict[str, list[float]] = {name: [] for name in PARTS}
+    crowded: dict[str, list[float]] = {name: [] for name in PARTS}
+    cores = usable_cores()
     with tempfile.TemporaryDirectory(prefix="vidperc-benchmark-") as folder:
         output, written = Path(folder, "whole.mp4"), Path(folder, "report.json")
         command = [sys.executable, "-m", "vidperc", "upscale", str(clip), "-o", str(output), "-y", "--no-progress"]
@@ -263,20 +278,24 @@ def benchmark(
                     job = json.dumps([str(clip), model, factor, obvious, written_to, work.report["encoder"]])
                     runs[name].append(measured([sys.executable, __file__, OBVIOUS, job], plain=True))
                 else:
-                    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-                        parts[name].append(fresh.submit(PARTS[name], work).result())
-    cores, total = usable_cores(), sum(median(seconds) for seconds in parts.values())
-    ratio = median(run["wall_seconds"] for run in runs["vidperc"]) / (total / cores)
+                    parts[name].append(at_once(PARTS[name], work, 1))
+                    crowded[name].append(at_once(PARTS[name], work, cores))
+    wall = median(run["wall_seconds"] for run in runs["vidperc"])
+    ratio, crowded_ratio = (
+        wall / (sum(median(seconds) for seconds in taken.values()) / cores) for taken in (parts, crowded)
+    )
     return {
         "clip": clip.name,
         "model": Path(model).name,
         "machine": f"{sys.platform}, {cores} cores, {work.report['placement']['instruction_set']}",
         "parts_cpu_seconds": parts,
+        "parts_cpu_seconds_on_every_core": crowded,
         "runs": runs,
         "frames": {"vidperc": len(pts), "obvious": obvious},
         "wall_over_parts": ratio,
         "efficiency": 1 / ratio,
         "efficiency_of_what_others_left": 1 / ratio / (1 - median(run["others"] for run in runs["vidperc"])),
+        "efficiency_on_every_core": 1 / crowded_ratio,
         "report": work.report,
     }
 
@@ -289,10 +308,16 @@ def table(found: dict[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     yield f"machine   {found['machine']}; {versions}"
     yield f"placement {report['workers']} workers, {report['segments']} segments, tile {report['placement']['tile']}"
-    yield f"\n{'part alone, one thread':24}{'CPU s':>8}{'ms a frame':>12}"
-    parts = {name: median(taken) for name, taken in found["parts_cpu_seconds"].items()}
-    for name, spent in (*parts.items(), ("sum", sum(parts.values()))):
-        yield f"{name:24}{spent:8.2f}{1000 * spent / frames:12.2f}"
+    yield f"\n{'part alone, one thread':24}{'CPU s':>8}{'ms a frame':>12}{'on every core':>15}"
+    parts, crowded = (
+        {name: median(taken) for name, taken in found[key].items()}
+        for key in ("parts_cpu_seconds", "parts_cpu_seconds_on_every_core")
+    )
+    for name, spent, among in (
+        *((name, spent, crowded[name]) for name, spent in parts.items()),
+        ("sum", sum(parts.values()), sum(crowded.values())),
+    ):
+        yield f"{name:24}{spent:8.2f}{1000 * spent / frames:12.2f}{among:15.2f}"
     yield f"\n{'run':24}{'wall s':>8}{'fps':>8}{'CPU s':>8}{'peak MiB':>10}{'others had':>12}"
     for name, taken in found["runs"].items():
         wall, cpu, peak, others = (median(run[key] for run in taken) for key in taken[0])
@@ -306,6 +331,7 @@ def table(found: dict[str, Any]) -> Iterator[str]:
     efficiency, left = found["efficiency"], found["efficiency_of_what_others_left"]
     yield f"\nwall / (sum / cores) = {found['wall_over_parts']:.2f}"
     yield f"efficiency {efficiency:.2f}, and {left:.2f} of what other programs left of the machine"
+    yield f"efficiency {found['efficiency_on_every_core']:.2f} of what the parts take alone on every core at once"
     for wanted in WANTED:
         yield f"wall <= sum / cores / {wanted}: {'met' if efficiency >= wanted else 'not met'}"
     first = report["first_frame_seconds"]

@@ -275,8 +275,12 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
 
 
 def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int, workers: int) -> Prepared:
-    """What a worker finds out about the pipeline."""
-    answers: list[Prepared] = []
+    """What a worker finds out about the pipeline.
+
+    The first one's answer holds. The others do the same at once, on the CPU: each has to load the networks anyway, and
+    what is timed is timed on a machine as busy as it will be. A GPU takes one worker.
+    """
+    answers: dict[int, object] = {}
     task = PrepareTask(
         spec=job.pipeline,
         wishes=job.wishes,
@@ -287,8 +291,12 @@ def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int
         threads=max(1, cores // workers),
         workers=workers,
     )
-    pool.run([task], done=lambda _, answer: answers.append(answer))  # pyright: ignore[reportArgumentType]
-    return answers[0]
+    others = 0 if job.wishes.device not in ("auto", "cpu") else workers - 1
+    on_cpu = replace(task, wishes=replace(task.wishes, device="cpu"))
+    pool.run([task, *[on_cpu] * others], workers=workers, done=answers.__setitem__)
+    prepared = answers[0]
+    assert isinstance(prepared, Prepared)
+    return prepared
 
 
 def _that_fit(job: Job, workers: int, prepared: Prepared) -> int:
