@@ -1,4 +1,4 @@
-"""The frames of a file as RGB, for what looks at pictures and not at times."""
+"""The frames of a file as RGB, with or without their times."""
 
 from __future__ import annotations
 
@@ -23,9 +23,25 @@ def read_rgb(path: Path, *, color: Color | None = None, threads: int = 0) -> Ite
     threads: of the decoder; 0 lets it choose.
     Raises VidpercError for a file that cannot be read or has no video.
     """
+    for _, frame in read_timed_rgb(path, color=color, threads=threads):
+        yield frame
+
+
+def read_timed_rgb(
+    path: Path,
+    *,
+    color: Color | None = None,
+    timed: bool = True,
+    threads: int = 0,
+    size: tuple[int, int] | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """The frames of `read_rgb`, each after its pts in ticks of the stream's time base.
+
+    timed, size: as `read_frames` takes them.
+    """
     color = color or probe(path).color
     reformatter = VideoReformatter()
-    for decoded in read_frames(path, threads=threads):
+    for decoded in read_frames(path, timed=timed, threads=threads, size=size):
         layout = layout_of(decoded.frame.format.name)
         planes = [torch.from_numpy(plane) for plane in frame_planes(decoded.frame, layout, reformatter)]
-        yield planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)
+        yield decoded.pts, planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)
