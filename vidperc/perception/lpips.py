@@ -24,7 +24,7 @@ _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 # Inside the root: outside it, the gradient of a position where all features are zero is not a number.
 _EPSILON = 1e-8
-_SMALLEST = 32  # pixels of a side that every trunk takes
+SMALLEST = 32  # pixels of a side that every trunk takes
 _TOLERANCE = 0.5  # around [0,1]; networks overshoot, but no picture in codes or in [-1,1] passes for one
 
 
@@ -94,8 +94,8 @@ class Lpips(nn.Module):
 def _check(one: Tensor, other: Tensor) -> None:
     for picture in (one, other):
         shape = tuple(picture.shape)
-        if picture.ndim != 4 or shape[1] != 3 or min(shape[2:]) < _SMALLEST or not picture.is_floating_point():
-            raise ValueError(f"lpips: got {shape} {picture.dtype}, wanted (N,3,H,W) floats, sides from {_SMALLEST} px")
+        if picture.ndim != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST or not picture.is_floating_point():
+            raise ValueError(f"lpips: got {shape} {picture.dtype}, wanted (N,3,H,W) floats, sides from {SMALLEST} px")
         low, high = (float(bound) for bound in picture.detach().aminmax())
         if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
             raise ValueError(f"lpips: got values from {low:g} to {high:g}, wanted RGB in [0,1]")
