@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import traceback
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
 from vidperc.commands.times import parse_seconds
@@ -85,7 +85,7 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     spec.check()
     inputs = _inputs(options.inputs)
     if options.report is not None:
-        _check_report(options.report)
+        check_json_file(options.report, option="--report", what="the report")
     jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
     _refuse_equal_outputs(jobs)
     made = _make_folder(jobs[0].folder)
@@ -95,15 +95,6 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
         if made:
             with contextlib.suppress(OSError):  # it holds outputs
                 made.rmdir()
-
-
-def _check_report(report: Path) -> None:
-    if not report.absolute().parent.is_dir():
-        raise VidpercError(f"{report.absolute().parent}: no such folder, the report cannot be written there")
-    if report.is_dir():
-        raise VidpercError(f"--report {report}: is a folder, wanted the name of a file")
-    if report.suffix.lower() != ".json":
-        raise VidpercError(f"--report {report}: got the ending {report.suffix or 'none'}, wanted .json")
 
 
 def _refuse_equal_outputs(jobs: Sequence[Job]) -> None:
@@ -165,11 +156,7 @@ def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
 def _write_report(path: Path | None, outcome: _Outcome) -> None:
     if path is None:
         return
-    document = {"vidperc": __version__, "jobs": outcome.jobs}
-    try:
-        path.write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise VidpercError(f"--report {path}: cannot be written ({error.strerror})") from error
+    write_json_file(path, {"vidperc": __version__, "jobs": outcome.jobs}, option="--report")
 
 
 def _facts(report: JobReport) -> dict[str, Any]:
