@@ -13,7 +13,6 @@ from typing import Any
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
-from vidperc.commands.times import parse_seconds
 from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
@@ -25,6 +24,7 @@ from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.identity import read_identity
 from vidperc.video.output import CONTAINERS
+from vidperc.video.times import parse_seconds
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
