@@ -60,7 +60,7 @@ class PipelineSpec:
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the output for a source of this width and height."""
         for stage in self.stages:
-            width, height = stage.size(width, height)
+            width, height = stage.output_size(width, height)
         return width, height
 
 

@@ -520,7 +520,7 @@ class FollowsMotion(PerFrame):
     kind: str = "follows_motion"
     needs: frozenset[str] = frozenset({"motion"})
 
-    def size(self, width, height):
+    def output_size(self, width, height):
         return width, height
 
     def open(self, placement) -> Stream:

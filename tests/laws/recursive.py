@@ -1,4 +1,4 @@
-"""A stage with a state, for proving the laws: every frame is blended with the previous output of its shot."""
+"""Stages for proving the laws: with a state, with neighbours, and one whose picture shows the motion it is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from vidperc.clip import Clip
 from vidperc.placement import Placement
-from vidperc.stages.stage import Stream
+from vidperc.stages.stage import PerFrame, Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Blend:
         """Frames until what came before weighs less than 1/256."""
         return math.ceil(math.log(1 / 256) / math.log(self.keep))
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
 
     def open(self, placement: Placement) -> Stream:
@@ -63,10 +63,32 @@ class Average:
     provides: frozenset[str] = frozenset()
     takes_luma: bool = False
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
         return width, height
 
     def open(self, placement: Placement) -> Stream:
         from vidperc.stages.stage import windowed
 
         return windowed(lambda window, _: window.mean(dim=0, keepdim=True), self.past, self.future)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted(PerFrame):
+    """Every frame with its motion painted over it, so that the motion is in the output."""
+
+    kind: Literal["painted"] = "painted"
+    needs: frozenset[str] = frozenset({"motion"})
+    takes_luma: bool = True
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def open(self, placement: Placement) -> Stream:
+        def stream(clips: Iterator[Clip]) -> Iterator[Clip]:
+            for clip in clips:
+                assert clip.motion is not None
+                motion = clip.motion.at(*clip.frames.shape[-2:])
+                paint = 0.2 * motion.visible + 0.05 * motion.flow[:, :1] - 0.03 * motion.flow[:, 1:]
+                yield clip.with_frames(0.5 * clip.frames + paint, clip.chroma)
+
+        return stream

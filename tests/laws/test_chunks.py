@@ -13,12 +13,14 @@ from vidperc.clip import Clip
 from vidperc.ops.layout import LAYOUTS
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement
+from vidperc.stages.motion import FindMotion
 from vidperc.stages.resize import Resize
 from vidperc.stages.table import STAGES
 from vidperc.stages.upscale import Upscale
 
 FRAMES = 20
 CUT = 11
+NUMBER = 12  # of the stages below
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +43,10 @@ def stages(weights):
             Upscale(model="fast", scale=3),
         ],
         "resize": [Resize(resolution=50), Resize(resolution=32, kernel="bicubic")],
+        "motion": [FindMotion(), FindMotion(estimator="farneback", size=30), FindMotion(preset="medium")],
     }
     assert set(found) == set(STAGES), "a new stage joins the laws here"
-    return [*found["upscale"], *found["resize"], Blend(), Average()]
+    return [*(stage for kind in found.values() for stage in kind), Blend(), Average()]
 
 
 def clips(frames, chunk, layout=None):
@@ -70,15 +73,24 @@ def opened(stage, chunk, tile, precision):
     return Pipeline(PipelineSpec("law", "", (stage,)), Placement(tile=tile, chunk=chunk, precision=precision))
 
 
+def made(out):
+    """All that a stage made: the picture and, where there is some, the motion as further channels."""
+    parts = []
+    for clip in out:
+        motion = clip.motion and clip.motion.at(*clip.frames.shape[-2:])
+        parts.append(torch.cat([clip.frames, motion.flow, motion.visible], 1) if motion else clip.frames)
+    return torch.cat(parts)
+
+
 def run(stage, frames, chunk, tile=0, precision="float32"):
     out = list(opened(stage, chunk, tile, precision)(clips(frames, chunk)))
     assert [pts for clip in out for pts in clip.pts] == list(range(FRAMES)), "timestamps and their order stay"
-    return torch.cat([clip.frames for clip in out])
+    return made(out)
 
 
 def run_yuv(stage, frames, chunk, tile=0, precision="float32", layout="yuv420p"):
     out = list(opened(stage, chunk, tile, precision)(clips(frames, chunk, LAYOUTS[layout])))
-    return torch.cat([clip.frames for clip in out]), torch.cat([clip.chroma for clip in out])
+    return made(out), torch.cat([clip.chroma for clip in out])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +99,7 @@ def frames():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(NUMBER))
 def test_chunks_are_invisible(number, precision, frames, weights):
     stage = stages(weights)[number]
     wanted = run(stage, frames, chunk=1, precision=precision)
@@ -96,7 +108,7 @@ def test_chunks_are_invisible(number, precision, frames, weights):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(NUMBER))
 def test_tiles_are_invisible(number, precision, frames, weights):
     stage = stages(weights)[number]
     wanted = run(stage, frames, chunk=3, precision=precision)
@@ -105,7 +117,7 @@ def test_tiles_are_invisible(number, precision, frames, weights):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(NUMBER))
 def test_chunks_and_tiles_are_invisible_in_yuv(number, precision, frames, weights):
     stage = stages(weights)[number]
     if not stage.takes_luma:
@@ -125,7 +137,7 @@ def test_yuv_gives_the_picture_that_rgb_gives(weights):
     for stage in stages(weights):
         if stage.takes_luma:
             made_luma, chroma = run_yuv(stage, yuv, 4, layout="yuv444p")
-            red, green, blue = run(stage, rgb, 4).unbind(1)
+            red, green, blue = run(stage, rgb, 4)[:, :3].unbind(1)
             wanted = 0.299 * red + 0.587 * green + 0.114 * blue
             assert torch.allclose(made_luma[:, 0], wanted, atol=1e-5), stage
             if getattr(stage, "model", "") != "fast":  # it enlarges RGB by 4 and resamples, chroma by 3 at once
@@ -143,7 +155,7 @@ def test_state_never_crosses_a_cut(frames, weights):
 def test_the_size_that_is_declared_comes_out(frames, weights):
     for stage in stages(weights):
         out = run(stage, frames, chunk=5)
-        assert (out.shape[-1], out.shape[-2]) == stage.size(frames.shape[-1], frames.shape[-2]), stage
+        assert (out.shape[-1], out.shape[-2]) == stage.output_size(frames.shape[-1], frames.shape[-2]), stage
 
 
 def test_neighbours_that_are_declared_are_enough(frames, weights):

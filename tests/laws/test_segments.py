@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.clips import decoded_frames, make_clip
-from tests.laws.recursive import Average, Blend
+from tests.laws.recursive import Average, Blend, Painted
 from vidperc.clip import Color
 from vidperc.engine.memory import Load
 from vidperc.engine.plan import Plan, plan_segments
@@ -18,6 +18,7 @@ from vidperc.engine.render import render
 from vidperc.engine.worker import RenderTask
 from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement
+from vidperc.stages.motion import FindMotion
 from vidperc.stages.resize import Resize
 from vidperc.stages.upscale import Upscale
 from vidperc.video.encoder_settings import choose_encoder
@@ -28,6 +29,7 @@ SPECS = {
     "upscale": PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=2),)),
     "resize": PipelineSpec("resize", "", (Resize(resolution=48),)),
     "network": PipelineSpec("network", "", (Upscale(model="fast-x2"),)),
+    "motion": PipelineSpec("motion", "", (FindMotion(size=40), Painted(), Upscale(model="bicubic", scale=2))),
     "stateful": PipelineSpec("stateful", "", (Average(), Blend(keep=0.7), Upscale(model="bicubic", scale=2))),
 }
 # Networks of our own keep the laws in bfloat16 as well.
@@ -100,7 +102,7 @@ def test_a_segment_alone_gives_the_frames_it_gives_among_others(name, codec, cli
         assert alone == {pts: together[pts] for pts in segment.pts}
 
 
-@pytest.mark.parametrize("name", ["upscale", "resize", "network"])
+@pytest.mark.parametrize("name", ["upscale", "resize", "network", "motion"])
 def test_stages_without_a_state_do_not_depend_on_how_many_segments_there_are(name, clip, tmp_path):
     spec = SPECS[name]
     whole = rendered(clip, spec, make_plan(clip, spec, count=1), tmp_path)

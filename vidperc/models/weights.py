@@ -74,6 +74,16 @@ def read_network(path: Path) -> Network | LumaNetwork:
     return _read_network(path, stat.st_mtime_ns, stat.st_size)
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a file of weights, of any network, on the CPU: floating point ones in float32.
+
+    path: a .safetensors file, else one of PyTorch's. What wraps them is taken off, and the prefix "module.".
+    Raises VidpercError for a file that cannot be read or holds no plain weights.
+    """
+    read = _read_safetensors(path)[0] if path.suffix.lower() == ".safetensors" else _read_pth(path)
+    return {key: value for key, value in _plain_weights(path.name, read).items() if isinstance(value, Tensor)}
+
+
 @functools.lru_cache(maxsize=2)
 def _read_network(path: Path, _mtime_ns: int, _size: int) -> Network | LumaNetwork:
     card = luma_card(path)

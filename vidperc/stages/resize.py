@@ -30,7 +30,7 @@ class Resize(PerFrame):
         if self.resolution % 2:
             raise ValueError(f"resolution: got {self.resolution}, wanted an even number, as encoders do")
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
         long = max(2, 2 * round(self.resolution * max(width, height) / min(width, height) / 2))
         return (self.resolution, long) if width <= height else (long, self.resolution)
 
@@ -42,7 +42,7 @@ class Resize(PerFrame):
         from vidperc.ops.resize import resize
 
         def function(frames: Tensor) -> Tensor:  # (T,C,h,w) -> (T,C,H,W)
-            width, height = self.size(frames.shape[-1], frames.shape[-2])
+            width, height = self.output_size(frames.shape[-1], frames.shape[-2])
             return resize(frames, (height, width), self.kernel)
 
         return per_frame(function, chroma_kernel=self.kernel)

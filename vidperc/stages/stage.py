@@ -42,7 +42,7 @@ class Stage(Protocol):
     @property
     def takes_luma(self) -> bool: ...
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that come out for frames of this width and height.
 
         Raises VidpercError when the stage cannot take such frames.

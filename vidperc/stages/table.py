@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from vidperc.stages.motion import FindMotion
 from vidperc.stages.resize import Resize
 from vidperc.stages.upscale import Upscale
 
-STAGES: dict[str, type[Upscale] | type[Resize]] = {
+STAGES: dict[str, type[Upscale] | type[Resize] | type[FindMotion]] = {
     "upscale": Upscale,
     "resize": Resize,
+    "motion": FindMotion,
 }

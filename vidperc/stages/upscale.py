@@ -30,7 +30,7 @@ class Upscale(PerFrame):
         if self.scale is not None and not 1 <= self.scale <= LARGEST_SCALE:
             raise ValueError(f"scale: got {self.scale}, wanted a whole number from 1 to {LARGEST_SCALE}")
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
         scale = find_chain(self.model, self.scale).scale
         return width * scale, height * scale
 
