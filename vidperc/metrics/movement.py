@@ -11,13 +11,13 @@ CELLS = 48
 
 
 def movement(before: Tensor, now: Tensor) -> float:
-    """The mean absolute change of luma in codes of 255, each averaged over the cells of a 48x48 grid first.
+    """The root of the mean squared change of luma in codes of 255, each averaged over the cells of a 48x48 grid first.
 
     before, now: (3,H,W) float32 RGB in [0,1]. Noise, grain and fine flicker average away in the cells; what moves, or
-    changes its brightness, does not.
+    changes its brightness, does not, and a small thing that moves counts for more than a little noise everywhere.
     """
     then, here = (_coarse(frame) for frame in (before, now))
-    return float(255 * (here - then).abs_().mean())
+    return float(255 * (here - then).square_().mean().sqrt())
 
 
 def _coarse(frame: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Metric:
 
     name: with its convention, as it is printed and stored. unit: empty for a plain number.
     about: whether it tells how near OUT is (fidelity), how it behaves over time, or what these figures rest on.
-    better: which way. digits: after the point, that are worth printing.
+    better: which way. form: how a figure is printed, as a format specification.
     measure: the figure of OUT at one step; None where there is none, as at the start of a shot.
     of_true: the same of what OUT is held against, for metrics of one video: what is there without any processing.
     needs_motion: takes the step's motion. smallest: sides, in pixels, that what OUT is held against must have.
@@ -40,7 +40,7 @@ class Metric:
     of_true: Callable[[Step], float | None] | None = None
     unit: str = ""
     better: Literal["higher", "lower", ""] = ""
-    digits: int = 2
+    form: str = ".2f"
     needs_motion: bool = False
     smallest: int = 1
     drop: int = 0
@@ -104,7 +104,7 @@ def _lpips(conditions: Conditions) -> tuple[Metric, ...]:
         return float(lpips(step.now.fitted[None].clamp(0, 1), step.now.true[None].clamp(0, 1)))
 
     name = f"lpips@squeeze{_downscaled(conditions)}"
-    return (Metric(name=name, about="fidelity", measure=measure, better="lower", digits=4, smallest=SMALLEST),)
+    return (Metric(name=name, about="fidelity", measure=measure, better="lower", form=".4f", smallest=SMALLEST),)
 
 
 def _warping_error(conditions: Conditions) -> tuple[Metric, ...]:
@@ -112,17 +112,17 @@ def _warping_error(conditions: Conditions) -> tuple[Metric, ...]:
         return None if step.motion is None else coverage(step.motion)
 
     return (
-        _along_motion(f"warping-error@{conditions.motion}", warping_error, unit="", digits=6),
-        Metric(name=f"coverage@{conditions.motion}", about="basis", measure=seen, needs_motion=True, digits=3),
+        _along_motion(f"warping-error@{conditions.motion}", warping_error, unit="", form=".2e"),
+        Metric(name=f"coverage@{conditions.motion}", about="basis", measure=seen, needs_motion=True, form=".3f"),
     )
 
 
 def _flicker(conditions: Conditions) -> tuple[Metric, ...]:
-    return (_along_motion(f"flicker@{conditions.motion},sigma2", flicker, unit="codes", digits=3),)
+    return (_along_motion(f"flicker@{conditions.motion},sigma2", flicker, unit="codes", form=".3f"),)
 
 
 def _along_motion(
-    name: str, measure: Callable[[Tensor, Tensor, Motion], float | None], *, unit: str, digits: int
+    name: str, measure: Callable[[Tensor, Tensor, Motion], float | None], *, unit: str, form: str
 ) -> Metric:
     def of(picture: Callable[[Moment], Tensor]) -> Callable[[Step], float | None]:
         def taken(step: Step) -> float | None:
@@ -139,20 +139,20 @@ def _along_motion(
         of_true=of(lambda moment: moment.true),
         unit=unit,
         better="lower",
-        digits=digits,
+        form=form,
         needs_motion=True,
     )
 
 
 def _tof(conditions: Conditions) -> tuple[Metric, ...]:
     name = f"tof@farneback{_downscaled(conditions)}"
-    return (Metric(name=name, about="time", measure=_tof_of(paper_crop=False), unit="px", better="lower", digits=3),)
+    return (Metric(name=name, about="time", measure=_tof_of(paper_crop=False), unit="px", better="lower", form=".3f"),)
 
 
 def _tof_paper(conditions: Conditions) -> tuple[Metric, ...]:
     name = f"tof@farneback,crop32,drop{PAPER_DROP}{_downscaled(conditions)}"
     measure = _tof_of(paper_crop=True)
-    base = Metric(name=name, about="time", measure=measure, unit="px", better="lower", digits=3)
+    base = Metric(name=name, about="time", measure=measure, unit="px", better="lower", form=".3f")
     return (replace(base, drop=PAPER_DROP, smallest=PAPER_SMALLEST),)
 
 
@@ -173,7 +173,7 @@ def _movement(conditions: Conditions) -> tuple[Metric, ...]:
         return lambda step: None if step.before is None else movement(picture(step.before), picture(step.now))
 
     measure, of_true = of(lambda moment: moment.out), of(lambda moment: moment.true)
-    return (Metric(name=MOVEMENT, about="basis", measure=measure, of_true=of_true, unit="codes", digits=3),)
+    return (Metric(name=MOVEMENT, about="basis", measure=measure, of_true=of_true, unit="codes", form=".3f"),)
 
 
 def _downscaled(conditions: Conditions) -> str:

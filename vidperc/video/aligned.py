@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.video.index import index_frames
+from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.probe import VideoInfo, probe
 from vidperc.video.rgb import read_timed_rgb
 from vidperc.video.source import read_frames
@@ -21,13 +21,12 @@ from vidperc.video.source import read_frames
 class TimedVideo:
     """A video and when it shows its frames.
 
-    pts: of every frame that decodes as far as is known, in ticks of info.time_base.
-    timed: False where packets carry no times; the frames then follow each other at the stated rate.
+    index: what its packets announce. pts: of the frames that decode, as far as is known, in ticks of info.time_base.
     """
 
     info: VideoInfo
+    index: FrameIndex
     pts: tuple[int, ...]
-    timed: bool
 
     @property
     def path(self) -> Path:
@@ -76,7 +75,10 @@ def read_together(videos: Sequence[TimedVideo], *, in_order: bool = False) -> It
     """
     readers = [
         read_timed_rgb(
-            video.path, color=video.info.color, timed=video.timed, size=(video.info.width, video.info.height)
+            video.path,
+            color=video.info.color,
+            timed=not video.index.sequential,
+            size=(video.info.width, video.info.height),
         )
         for video in videos
     ]
@@ -93,12 +95,12 @@ def read_together(videos: Sequence[TimedVideo], *, in_order: bool = False) -> It
 
 def _announced(path: Path) -> TimedVideo:
     index = index_frames(path)
-    return TimedVideo(info=probe(path), pts=index.pts, timed=not index.sequential)
+    return TimedVideo(info=probe(path), index=index, pts=index.pts)
 
 
 def _decodable(video: TimedVideo) -> TimedVideo:
-    pts = tuple(decoded.pts for decoded in read_frames(video.path, timed=video.timed))
-    return TimedVideo(info=video.info, pts=pts, timed=video.timed)
+    pts = tuple(decoded.pts for decoded in read_frames(video.path, timed=not video.index.sequential))
+    return replace(video, pts=pts)
 
 
 def _first_difference(videos: Sequence[TimedVideo], *, in_order: bool) -> str | None:

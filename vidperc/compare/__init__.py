@@ -1,0 +1,1 @@
+"""Two videos, or three, to numbers."""

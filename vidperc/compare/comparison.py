@@ -1,0 +1,120 @@
+"""What a comparison of two videos found: figures of every frame, their means, and what to think of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal
+
+from vidperc.metrics.step import Step
+from vidperc.metrics.table import MOVEMENT, Metric
+
+Against = Literal["SOURCE", "REFERENCE"]
+
+# The movement from which on something does move; noise and compression leave less of a still picture.
+MOVES = 0.5
+# Fewer such steps than this tell nothing: one may be a keyframe whose quality jumps.
+FEWEST_MOVES = 3
+# OUT that moves less than this share of what it is held against, on the whole or in one step.
+FAR_LESS, STANDS_STILL = 0.7, 0.1
+# Below this share of pixels that can be followed, figures along the motion tell little.
+LITTLE_COVERAGE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """The figures of one metric for each frame, None where there is none: of OUT, and of what it is held against.
+
+    true is empty where the metric is of both together.
+    """
+
+    metric: Metric
+    out: Sequence[float | None]
+    true: Sequence[float | None] = ()
+
+    def mean(self, start: int = 0, stop: int | None = None) -> float | None:
+        """Of OUT over the frames start to stop - 1; None where no frame has a figure."""
+        return self._mean(self.out[start:stop])
+
+    def true_mean(self, start: int = 0, stop: int | None = None) -> float | None:
+        """Of what OUT is held against."""
+        return self._mean(self.true[start:stop])
+
+    def _mean(self, figures: Iterable[float | None]) -> float | None:
+        there = [figure for figure in figures if figure is not None]
+        kept = there[self.metric.drop : len(there) - self.metric.drop]
+        return fmean(kept) if kept else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Figures of two aligned videos.
+
+    against: what OUT is held against. seconds: of every frame. shots: the number of the first frame of each.
+    """
+
+    against: Against
+    seconds: tuple[Fraction, ...]
+    shots: tuple[int, ...]
+    series: tuple[Series, ...]
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Of each shot the first frame, and the first after it."""
+        return tuple(pairwise((*self.shots, len(self.seconds))))
+
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people who would otherwise believe a figure that means little."""
+        found: list[str] = []
+        movement = next(series for series in self.series if series.metric.name == MOVEMENT)
+        moving = [
+            (out, true)
+            for out, true in zip(movement.out, movement.true, strict=True)
+            if out is not None and true is not None and true > MOVES
+        ]
+        if len(moving) >= FEWEST_MOVES:
+            share = sum(out for out, _ in moving) / sum(true for _, true in moving)
+            still = sum(out < STANDS_STILL * true for out, true in moving)
+            if share < FAR_LESS:
+                found.append(
+                    f"OUT moves {share:.2f} times as much as {self.against}: it is frozen, or smoothed over time, and "
+                    "low figures over time are no merit of it"
+                )
+            if still:
+                found.append(f"OUT stands still in {still} of the {len(moving)} steps in which {self.against} moves")
+        for series in self.series:
+            seen = series.mean()
+            if series.metric.name.startswith("coverage") and seen is not None and seen < LITTLE_COVERAGE:
+                found.append(
+                    f"only {seen:.0%} of the pixels could be followed from frame to frame; the figures along the "
+                    "motion are about those"
+                )
+        return tuple(found)
+
+
+def score(
+    steps: Iterable[tuple[Fraction, Step]], metrics: Sequence[Metric], *, against: Against = "SOURCE"
+) -> Comparison:
+    """Take every metric of every step; each comes with its time in seconds. Holds figures, no frames."""
+    seconds: list[Fraction] = []
+    shots: list[int] = []
+    out: list[list[float | None]] = [[] for _ in metrics]
+    true: list[list[float | None]] = [[] for _ in metrics]
+    for time, step in steps:
+        if step.before is None:
+            shots.append(len(seconds))
+        seconds.append(time)
+        for metric, of_out, of_true in zip(metrics, out, true, strict=True):
+            of_out.append(metric.measure(step))
+            if metric.of_true is not None:
+                of_true.append(metric.of_true(step))
+        del step  # the moment before it is needed no more
+    series = zip(metrics, out, true, strict=True)
+    return Comparison(
+        against=against,
+        seconds=tuple(seconds),
+        shots=tuple(shots),
+        series=tuple(Series(metric=metric, out=tuple(a), true=tuple(b)) for metric, a, b in series),
+    )
