@@ -108,7 +108,7 @@ def test_a_smaller_size_is_that_of_the_flow_and_its_pixels():
     assert upright.flow.shape[2:] == (80, 48)
 
 
-@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "balanced", "medium"])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (60, 80), (64, 80), (45, 70)])
 def test_small_frames_leave_dis_as_it_was(preset, height, width):
     """OpenCV chooses other settings for frames with few scales, and would keep them for those that follow."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidperc.motion.table import ESTIMATORS, EstimatorName, Preset
+from vidperc.motion.table import DEFAULT_PRESET, EstimatorName, Preset
 from vidperc.ops.color import rgb_luma
 
 GreyFrame = NDArray[np.uint8]  # (h, w)
@@ -44,7 +44,7 @@ def open_estimator(
     if name == "dis":
         from vidperc.motion.dis import open_dis
 
-        return open_dis(preset or ESTIMATORS[name].preset or "fast")
+        return open_dis(preset or DEFAULT_PRESET)
     if name == "farneback":
         from vidperc.motion.farneback import open_farneback
 

@@ -9,26 +9,26 @@ from typing import Literal
 from vidperc.errors import VidpercError
 
 EstimatorName = Literal["dis", "farneback", "raft-small", "raft-large"]
-Preset = Literal["ultrafast", "fast", "medium"]
+Preset = Literal["ultrafast", "fast", "balanced", "medium"]
 
 DEFAULT_ESTIMATOR: EstimatorName = "dis"
+DEFAULT_PRESET: Preset = "balanced"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatorCard:
     """What an estimator takes.
 
-    smallest: the shortest side that it works on, in pixels. preset: the one it has when none is asked for; None where
-    it knows no presets. weights: it is a network.
+    smallest: the shortest side that it works on, in pixels. presets: it has some. weights: it is a network.
     """
 
     smallest: int
-    preset: Preset | None = None
+    presets: bool = False
     weights: bool = False
 
 
 ESTIMATORS: Mapping[EstimatorName, EstimatorCard] = {
-    "dis": EstimatorCard(smallest=16, preset="fast"),
+    "dis": EstimatorCard(smallest=16, presets=True),
     "farneback": EstimatorCard(smallest=16),
     "raft-small": EstimatorCard(smallest=128, weights=True),
     "raft-large": EstimatorCard(smallest=128, weights=True),

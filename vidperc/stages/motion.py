@@ -18,7 +18,7 @@ class FindMotion:
     """Find how the source frames move, and which of their pixels the frame before shows, too; the picture stays.
 
     estimator: dis, farneback, raft-small or raft-large; the latter two are for GPUs.
-    preset: of dis: ultrafast, fast or medium; left out, fast.
+    preset: of dis: ultrafast, fast, balanced or medium; left out, balanced.
     size: the short side in pixels that the flow is computed at; 0, or more than the source has, for that of the source.
     weights: of a RAFT: the path of its weights, .safetensors or .pth; left out, they are fetched once.
     """
@@ -31,7 +31,7 @@ class FindMotion:
 
     def __post_init__(self) -> None:
         card = ESTIMATORS[self.estimator]
-        if self.preset is not None and card.preset is None:
+        if self.preset is not None and not card.presets:
             raise ValueError(f"preset: got {self.preset}, but {self.estimator} has none; leave it out, or use dis")
         if self.weights is not None and not card.weights:
             raise ValueError(f"weights: got {self.weights}, but {self.estimator} has none; leave it out, or use a RAFT")
