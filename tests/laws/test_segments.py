@@ -20,6 +20,7 @@ from vidperc.pipeline import Pipeline, PipelineSpec
 from vidperc.placement import Placement
 from vidperc.stages.motion import FindMotion
 from vidperc.stages.resize import Resize
+from vidperc.stages.steady import Steady
 from vidperc.stages.upscale import Upscale
 from vidperc.video.encoder_settings import choose_encoder
 from vidperc.video.index import index_frames
@@ -30,10 +31,11 @@ SPECS = {
     "resize": PipelineSpec("resize", "", (Resize(resolution=48),)),
     "network": PipelineSpec("network", "", (Upscale(model="fast-x2"),)),
     "motion": PipelineSpec("motion", "", (FindMotion(size=40), Painted(), Upscale(model="bicubic", scale=2))),
+    "steady": PipelineSpec("steady", "", (FindMotion(), Upscale(model="fast-x2"), Steady(strength=0.6))),
     "stateful": PipelineSpec("stateful", "", (Average(), Blend(keep=0.7), Upscale(model="bicubic", scale=2))),
 }
 # Networks of our own keep the laws in bfloat16 as well.
-PRECISION = {"network": "bfloat16"}
+PRECISION = {"network": "bfloat16", "steady": "bfloat16"}
 CUT_FRAME = 40
 
 
