@@ -55,6 +55,13 @@ def test_a_video_smoothed_over_time_is_called_so() -> None:
     assert "smoothed over time" in note
 
 
+def test_a_blurred_video_is_called_so() -> None:
+    grain = 0.1 * torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    every = [frame + grain for frame in frames()]
+    (note,) = compared([torch.nn.functional.avg_pool2d(frame, 5, 1, 2) for frame in every], every).notes()
+    assert "times the detail of SOURCE: it is blurred" in note
+
+
 def test_frames_shown_twice_are_counted() -> None:
     every = frames()
     twice = [every[index // 2 * 2] for index in range(FRAMES)]
@@ -90,7 +97,7 @@ def test_a_mean_is_over_frames_with_a_figure_and_may_drop_the_ends() -> None:
 def test_little_coverage_is_told() -> None:
     seen = Metric(name="coverage@dis", about="basis", measure=lambda step: 0.3)
     still = Moment(out=frames()[0], true=frames()[0])
-    movement = choose_metrics(["psnr"], Conditions())[-1]
+    movement = choose_metrics(["psnr"], Conditions())[-2]
     found = score([(Fraction(0), Step(now=still)), (Fraction(1), Step(now=still, before=still))], [seen, movement])
     assert found.notes() == (
         "only 30% of the pixels could be followed from frame to frame; the figures along the motion are about those",

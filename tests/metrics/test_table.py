@@ -5,7 +5,7 @@ from tests.clips import picture
 from vidperc.clip import Motion
 from vidperc.errors import VidpercError
 from vidperc.metrics.step import Moment, Step
-from vidperc.metrics.table import DEFAULT, METRICS, MOVEMENT, Conditions, choose_metrics
+from vidperc.metrics.table import DEFAULT, DETAIL, METRICS, MOVEMENT, Conditions, choose_metrics
 from vidperc.perception.lpips import Lpips
 
 
@@ -46,7 +46,8 @@ def test_every_name_carries_its_convention(conditions) -> None:
 def test_a_larger_video_has_no_psnr_but_a_downscale_consistency() -> None:
     chosen = names(["psnr", "tof"], Conditions(larger=True))
     assert chosen == [
-        "downscale-consistency@rgb", "downscale-consistency@y601", "tof@farneback,downscaled", MOVEMENT
+        "downscale-consistency@rgb", "downscale-consistency@y601", "tof@farneback,downscaled", MOVEMENT,
+        f"{DETAIL},downscaled",
     ]  # fmt: skip
 
 
@@ -55,12 +56,12 @@ def test_no_figure_about_time_comes_without_one_of_fidelity(alone: str) -> None:
     metrics = choose_metrics([alone], Conditions())
     assert metrics[0].name == "psnr@rgb"
     assert [metric.about for metric in metrics].count("fidelity") == 2
-    assert metrics[-1].name == MOVEMENT
+    assert [metric.name for metric in metrics[-2:]] == [MOVEMENT, DETAIL]
 
 
 def test_fidelity_by_choice_is_enough() -> None:
     chosen = names(["tof", "lpips"], Conditions(lpips=lpips()))
-    assert chosen == ["lpips@squeeze", "tof@farneback", MOVEMENT]
+    assert chosen == ["lpips@squeeze", "tof@farneback", MOVEMENT, DETAIL]
 
 
 def test_the_order_is_that_of_the_table_and_nothing_comes_twice() -> None:
@@ -83,10 +84,10 @@ def test_every_metric_gives_a_figure_of_a_step(larger: int) -> None:
                 assert isinstance(figure, float) and figure >= 0
 
 
-def test_at_a_cut_only_fidelity_has_a_figure() -> None:
+def test_at_a_cut_only_what_is_of_one_frame_has_a_figure() -> None:
     for metric in choose_metrics(DEFAULT, Conditions()):
         figure = metric.measure(Step(now=step().now))
-        assert (figure is not None) == (metric.about == "fidelity"), metric.name
+        assert (figure is not None) == (metric.about == "fidelity" or metric.name == DETAIL), metric.name
 
 
 def test_identity_has_the_best_figures() -> None:
@@ -95,7 +96,7 @@ def test_identity_has_the_best_figures() -> None:
         metric.name: metric.measure(Step(before=same[0], now=same[1], motion=still()))
         for metric in choose_metrics(["psnr", "tof", "lpips"], Conditions(lpips=lpips()))
     }
-    assert found.pop(MOVEMENT) > 0
+    assert found.pop(MOVEMENT) > 0 < found.pop(DETAIL)
     assert list(found.values()) == [100, 100, 0, 0]
 
 

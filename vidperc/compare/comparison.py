@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Literal
 
 from vidperc.metrics.step import Step
-from vidperc.metrics.table import MOVEMENT, Metric
+from vidperc.metrics.table import DETAIL, MOVEMENT, Metric
 
 Against = Literal["SOURCE", "REFERENCE"]
 
@@ -18,7 +18,7 @@ Against = Literal["SOURCE", "REFERENCE"]
 MOVES = 0.5
 # Fewer such steps than this tell nothing: one may be a keyframe whose quality jumps.
 FEWEST_MOVES = 3
-# OUT that moves less than this share of what it is held against, on the whole or in one step.
+# OUT that moves, or has detail, less than this share of what it is held against; and what is no movement in a step.
 FAR_LESS, STANDS_STILL = 0.7, 0.1
 # Below this share of pixels that can be followed, figures along the motion tell little.
 LITTLE_COVERAGE = 0.5
@@ -67,6 +67,22 @@ class Comparison:
 
     def notes(self) -> tuple[str, ...]:
         """Sentences for people who would otherwise believe a figure that means little."""
+        found = self._movement_notes()
+        for series in self.series:
+            out, true = series.mean(), series.true_mean()
+            if series.metric.name.startswith(DETAIL) and out is not None and true and out < FAR_LESS * true:
+                found.append(
+                    f"OUT has {out / true:.2f} times the detail of {self.against}: it is blurred, and low figures over "
+                    "time are no merit of it"
+                )
+            if series.metric.name.startswith("coverage") and out is not None and out < LITTLE_COVERAGE:
+                found.append(
+                    f"only {out:.0%} of the pixels could be followed from frame to frame; the figures along the "
+                    "motion are about those"
+                )
+        return tuple(found)
+
+    def _movement_notes(self) -> list[str]:
         found: list[str] = []
         movement = next(series for series in self.series if series.metric.name == MOVEMENT)
         moving = [
@@ -74,24 +90,18 @@ class Comparison:
             for out, true in zip(movement.out, movement.true, strict=True)
             if out is not None and true is not None and true > MOVES
         ]
-        if len(moving) >= FEWEST_MOVES:
-            share = sum(out for out, _ in moving) / sum(true for _, true in moving)
-            still = sum(out < STANDS_STILL * true for out, true in moving)
-            if share < FAR_LESS:
-                found.append(
-                    f"OUT moves {share:.2f} times as much as {self.against}: it is frozen, or smoothed over time, and "
-                    "low figures over time are no merit of it"
-                )
-            if still:
-                found.append(f"OUT stands still in {still} of the {len(moving)} steps in which {self.against} moves")
-        for series in self.series:
-            seen = series.mean()
-            if series.metric.name.startswith("coverage") and seen is not None and seen < LITTLE_COVERAGE:
-                found.append(
-                    f"only {seen:.0%} of the pixels could be followed from frame to frame; the figures along the "
-                    "motion are about those"
-                )
-        return tuple(found)
+        if len(moving) < FEWEST_MOVES:
+            return found
+        share = sum(out for out, _ in moving) / sum(true for _, true in moving)
+        still = sum(out < STANDS_STILL * true for out, true in moving)
+        if share < FAR_LESS:
+            found.append(
+                f"OUT moves {share:.2f} times as much as {self.against}: it is frozen, or smoothed over time, and low "
+                "figures over time are no merit of it"
+            )
+        if still:
+            found.append(f"OUT stands still in {still} of the {len(moving)} steps in which {self.against} moves")
+        return found
 
 
 def score(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from vidperc.errors import VidpercError
+from vidperc.metrics.detail import detail
 from vidperc.metrics.flicker import flicker
 from vidperc.metrics.movement import movement
 from vidperc.metrics.psnr import psnr_rgb, psnr_y601
@@ -64,7 +65,7 @@ def choose_metrics(names: Sequence[str], conditions: Conditions) -> tuple[Metric
     """The metrics of these short names, in the order of the table, without repetition.
 
     A figure about time says nothing alone: a frozen or blurred video has good ones. So PSNR comes along where no
-    metric of fidelity was chosen, and movement always.
+    metric of fidelity was chosen, and movement and detail always.
     Raises VidpercError for an unknown name, and for lpips without weights.
     """
     for name in names:
@@ -75,7 +76,7 @@ def choose_metrics(names: Sequence[str], conditions: Conditions) -> tuple[Metric
     made = {name: METRICS[name](conditions) for name in METRICS if name in names}
     if not any(metric.about == "fidelity" for metrics in made.values() for metric in metrics):
         made = {"psnr": METRICS["psnr"](conditions), **made}
-    return tuple(metric for metrics in (*made.values(), _movement(conditions)) for metric in metrics)
+    return tuple(metric for metrics in (*made.values(), _guards(conditions)) for metric in metrics)
 
 
 def _psnr(conditions: Conditions) -> tuple[Metric, ...]:
@@ -166,21 +167,26 @@ def _tof_of(*, paper_crop: bool) -> Callable[[Step], float | None]:
     return measure
 
 
-def _movement(conditions: Conditions) -> tuple[Metric, ...]:
-    del conditions  # the same under all
-
-    def of(picture: Callable[[Moment], Tensor]) -> Callable[[Step], float | None]:
+def _guards(conditions: Conditions) -> tuple[Metric, ...]:
+    def moves(picture: Callable[[Moment], Tensor]) -> Callable[[Step], float | None]:
         return lambda step: None if step.before is None else movement(picture(step.before), picture(step.now))
 
-    measure, of_true = of(lambda moment: moment.out), of(lambda moment: moment.true)
-    return (Metric(name=MOVEMENT, about="basis", measure=measure, of_true=of_true, unit="codes", form=".3f"),)
+    def has(picture: Callable[[Moment], Tensor]) -> Callable[[Step], float | None]:
+        return lambda step: detail(picture(step.now))
+
+    def both(name: str, of: Callable[[Callable[[Moment], Tensor]], Callable[[Step], float | None]]) -> Metric:
+        # At one size: a larger picture of the same thing has less detail in each of its pixels.
+        out, true = of(lambda moment: moment.fitted), of(lambda moment: moment.true)
+        return Metric(name=name, about="basis", measure=out, of_true=true, unit="codes", form=".3f")
+
+    return both(MOVEMENT, moves), both(DETAIL + _downscaled(conditions), has)
 
 
 def _downscaled(conditions: Conditions) -> str:
     return ",downscaled" if conditions.larger else ""
 
 
-MOVEMENT = "movement@cells48"
+MOVEMENT, DETAIL = "movement@cells48", "detail@gradient"
 
 METRICS: Mapping[str, Callable[[Conditions], tuple[Metric, ...]]] = {
     "psnr": _psnr,
