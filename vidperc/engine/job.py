@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from vidperc.clip import Color
-from vidperc.engine.journal import input_identity, job_key
+from vidperc.engine.journal import input_identity, job_key, sha256_of
 from vidperc.engine.memory import PARENT_BYTES, free_bytes
 from vidperc.engine.plan import (
     EXACT_SEEK_FORMATS,
@@ -31,6 +31,7 @@ from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
 from vidperc.models.zoo import AUTO, AUTO_CLEAN, AUTO_COMPRESSED, SUFFIXES
 from vidperc.pipeline import PipelineSpec
+from vidperc.stages.motion import FindMotion
 from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
@@ -84,10 +85,14 @@ class Job:
 
 
 def _with_absolute_weights(stage: Stage) -> Stage:
-    if not isinstance(stage, Upscale) or Path(stage.model).suffix.lower() not in SUFFIXES:
-        return stage
-    path = Path(stage.model).absolute()
-    return replace(stage, model=str(path)) if path.is_file() else stage  # if not, whoever looks for it tells as typed
+    """Files that are not there stay as typed: so does whoever looks for them tell."""
+    if isinstance(stage, FindMotion) and stage.weights is not None:
+        path = Path(stage.weights).absolute()
+        return replace(stage, weights=str(path)) if path.is_file() else stage
+    if isinstance(stage, Upscale) and Path(stage.model).suffix.lower() in SUFFIXES:
+        path = Path(stage.model).absolute()
+        return replace(stage, model=str(path)) if path.is_file() else stage
+    return stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +169,15 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         "input": identity,
         # Weights count by what they hold, their sha256, not by where they lie.
         "pipeline": [
-            {**stage, "model": Path(stage["model"]).name} if "model" in stage else stage
+            {key: Path(value).name if value and key in ("model", "weights") else value for key, value in stage.items()}
             for stage in job.pipeline.settings()
         ],
         "weights": [(card.name, card.scale, card.sha256) for card in prepared.cards],
+        "motion_weights": [
+            sha256_of(Path(stage.weights))
+            for stage in job.pipeline.stages
+            if isinstance(stage, FindMotion) and stage.weights is not None
+        ],
         "window": window,
         "encoder": (encoder.codec, encoder.pix_fmt, encoder.options),
         "wishes": asdict(job.wishes),

@@ -8,6 +8,7 @@ import psutil
 
 from vidperc.models.card import ModelCard
 from vidperc.placement import Placement
+from vidperc.stages.motion import FindMotion
 
 # A worker with nothing but its imports, measured as its proportional set size; and the program that runs it.
 WORKER_BYTES = 360 << 20
@@ -33,7 +34,7 @@ class Load:
     """What a worker's memory depends on besides its placement.
 
     width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
-    encoder_bytes: what the encoder takes for each pixel of the output.
+    encoder_bytes: what the encoder takes for each pixel of the output. motions: the stages that find motion.
     """
 
     width: int
@@ -44,6 +45,7 @@ class Load:
     encoder_bytes: int
     cards: tuple[ModelCard, ...]
     takes_luma: bool
+    motions: tuple[FindMotion, ...] = ()
 
 
 def free_bytes() -> int:
@@ -66,7 +68,9 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
     read_ahead = 2 * min(READ_AHEAD_BYTES, load.frames * 2 * output)
-    return WORKER_BYTES + (THREAD_BYTES if placement.threads > 1 else 0) + read_ahead + came_in + pictures
+    motion = sum(stage.held_bytes(load.width, load.height, placement.chunk) for stage in load.motions)
+    threads = THREAD_BYTES if placement.threads > 1 else 0
+    return WORKER_BYTES + threads + read_ahead + came_in + motion + pictures
 
 
 def _feature_bytes(card: ModelCard, placement: Placement, pixels: int) -> int:

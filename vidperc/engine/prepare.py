@@ -18,6 +18,7 @@ from vidperc.models.precision import fast_precision, instruction_set
 from vidperc.models.zoo import find_chain
 from vidperc.pipeline import Pipeline
 from vidperc.placement import Placement, Precision
+from vidperc.stages.motion import FindMotion
 from vidperc.stages.upscale import Upscale
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         encoder_bytes=task.encoder_bytes,
         cards=cards,
         takes_luma=spec.takes_luma,
+        motions=tuple(stage for stage in spec.stages if isinstance(stage, FindMotion)),
     )
     budget = _budget(wishes, task.workers)
     placement = Placement(

@@ -33,7 +33,7 @@ class _Settings:
 _SETTINGS: Mapping[Preset, _Settings] = {
     "ultrafast": _Settings(finest=2, stride=4, descents=12, refinements=0),
     "fast": _Settings(finest=2, stride=4, descents=16, refinements=5),
-    "balanced": _Settings(finest=1, stride=5, descents=16, refinements=1),
+    "balanced": _Settings(finest=1, stride=5, descents=16, refinements=2),
     "medium": _Settings(finest=1, stride=3, descents=25, refinements=5),
 }
 

@@ -12,7 +12,7 @@ EstimatorName = Literal["dis", "farneback", "raft-small", "raft-large"]
 Preset = Literal["ultrafast", "fast", "balanced", "medium"]
 
 DEFAULT_ESTIMATOR: EstimatorName = "dis"
-DEFAULT_PRESET: Preset = "balanced"
+DEFAULT_PRESET: Preset = "fast"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +53,13 @@ def check_size(name: EstimatorName, width: int, height: int, size: int = 0) -> N
     if min(width, height) < smallest and min(width, height) >= ESTIMATORS["dis"].smallest:
         todo = "use the estimator dis"
     raise VidpercError(f"motion: {name} got frames of {at}, wanted sides of at least {smallest} pixels; {todo}")
+
+
+def held_bytes(name: EstimatorName, pixels: int, chunk: int) -> int:
+    """What finding motion takes at most, measured: of frames of this many pixels, so many of them in a step.
+
+    A RAFT compares every eighth pixel each way with every other: what it takes grows with the square of the pixels.
+    """
+    per_pixel = {"dis": 130, "farneback": 130, "raft-small": 400, "raft-large": 1000}[name]
+    compared = 12 * (pixels // 64) ** 2 if ESTIMATORS[name].weights else 0
+    return per_pixel * pixels + compared + 50 * chunk * pixels

@@ -8,7 +8,15 @@ from itertools import tee
 from typing import Literal
 
 from vidperc.clip import Clip
-from vidperc.motion.table import DEFAULT_ESTIMATOR, ESTIMATORS, EstimatorName, Preset, check_size
+from vidperc.motion.table import (
+    DEFAULT_ESTIMATOR,
+    ESTIMATORS,
+    EstimatorName,
+    Preset,
+    check_size,
+    held_bytes,
+    working_size,
+)
 from vidperc.placement import Placement
 from vidperc.stages.stage import Stream
 
@@ -18,7 +26,7 @@ class FindMotion:
     """Find how the source frames move, and which of their pixels the frame before shows, too; the picture stays.
 
     estimator: dis, farneback, raft-small or raft-large; the latter two are for GPUs.
-    preset: of dis: ultrafast, fast, balanced or medium; left out, balanced.
+    preset: of dis: ultrafast, fast, balanced or medium; left out, fast.
     size: the short side in pixels that the flow is computed at; 0, or more than the source has, for that of the source.
     weights: of a RAFT: the path of its weights, .safetensors or .pth; left out, they are fetched once.
     """
@@ -65,6 +73,11 @@ class FindMotion:
     def output_size(self, width: int, height: int) -> tuple[int, int]:
         check_size(self.estimator, width, height, self.size)
         return width, height
+
+    def held_bytes(self, width: int, height: int, chunk: int) -> int:
+        """What it takes at most, for sources of this width and height and so many frames in a step."""
+        wide, high = working_size(width, height, self.size)
+        return held_bytes(self.estimator, wide * high, chunk)
 
     def open(self, placement: Placement) -> Stream:
         from vidperc.motion.estimator import open_estimator
