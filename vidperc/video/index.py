@@ -15,6 +15,9 @@ from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_f
 # Containers that state when a frame is shown. Others may only state when it is decoded, which differs with B-frames.
 STATES_DISPLAY_TIMES = ("mov", "matroska")
 
+# In these a seek to a keyframe is exact. Elsewhere decoding starts one keyframe earlier, to be sure.
+EXACT_SEEK_FORMATS = ("mov", "matroska")
+
 # So many frames tell whether times that rise from packet to packet are those of display.
 ORDER_PROBE_FRAMES = 48
 
@@ -48,6 +51,17 @@ class FrameIndex:
     def keyframes_up_to(self, pts: int) -> tuple[tuple[int, int], ...]:
         """The keyframes shown at or before pts, the nearest last."""
         return self.keyframes[: bisect_right(self.keyframes, (pts, 1 << 62))]
+
+    def seeks(self, pts: int, *, exact: bool) -> tuple[tuple[int, int], ...]:
+        """The two keyframes to try for the frames from pts on; none when the start of the file is as near.
+
+        exact: a seek in this container goes where it is told (EXACT_SEEK_FORMATS).
+        """
+        if self.sequential:
+            return ()
+        before = self.keyframes_up_to(pts)
+        nearest = before[1:][::-1][: 2 if exact else 3]
+        return nearest if exact else nearest[1:]
 
 
 def index_frames(path: Path) -> FrameIndex:

@@ -64,6 +64,7 @@ def read_frames(
     timed: bool = True,
     threads: int = 0,
     size: tuple[int, int] | None = None,
+    rough: bool = False,
     counts: Counts | None = None,
 ) -> Iterator[Decoded]:
     """Decode the main video stream and give the frames with start <= pts < stop, in display order.
@@ -73,6 +74,7 @@ def read_frames(
         and where there are none either, they follow each other at the stream's rate from 0.
     threads: of the decoder; 0 lets it choose.
     size: width and height that every frame must have; others are scaled to it and counted.
+    rough: without the decoder's loop filter: a quarter quicker, and blocks show; for pictures that nobody sees.
     counts: is added to as damage is met.
     A damaged packet costs what it holds, never the rest; times never run backwards.
     """
@@ -81,6 +83,8 @@ def read_frames(
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"
         stream.thread_count = threads
+        if rough:
+            stream.codec_context.options = {"skip_loop_filter": "all"}
         if keyframe is not None:
             container.seek(keyframe[1], stream=stream, backward=True)
         step = _ticks_per_frame(stream)

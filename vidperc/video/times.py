@@ -25,3 +25,10 @@ def parse_seconds(text: str, option: str) -> Fraction:
     if number is None:
         raise VidpercError(f"{option} {text}: not a time, wanted seconds (90, 10s, 2m) or a clock (1:30, 0:01:30.5)")
     return Fraction(number[1]) * _UNITS[number[2]]
+
+
+def timecode(seconds: Fraction) -> str:
+    """HH:MM:SS.mmm, to the nearest thousandth of a second."""
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
