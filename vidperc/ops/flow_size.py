@@ -22,7 +22,7 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
     if (height, width) == size:
         return flow
     scale = flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
-    return _bilinear(flow, size) * scale
+    return _bilinear(flow, size).mul_(scale)
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
@@ -36,7 +36,7 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(mask.shape[2:]) == size:
         return mask
     # The hidden part is resampled, for sums of zeros are exactly zero, while sums of weights may miss 1 by a bit.
-    return (_bilinear((mask < 1).float(), size) <= 0).float()
+    return _bilinear((mask < 1).float(), size).le_(0)
 
 
 def _check(tensor: Tensor, channels: int, size: tuple[int, int]) -> None:
