@@ -29,6 +29,9 @@ def upscale(
     model: str = "auto",
     scale: int | None = None,
     resolution: int | None = None,
+    cuts: str | Path = "auto",
+    cut_threshold: float | None = None,
+    fade_threshold: float | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> JobReport:
@@ -38,6 +41,7 @@ def upscale(
         between our networks for clean and for compressed video by a look at the source.
     scale: output side over input side; None for the network's own, 2 for our families of networks.
     resolution: short side of the output in pixels, reached by resampling what the network made.
+    cuts, cut_threshold, fade_threshold: as in run.
     output: None writes "input_x2.mp4" beside the input.
     overwrite: do it again although the output exists.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
@@ -46,7 +50,18 @@ def upscale(
     pipeline = "upscale" if resolution is None else "upscale_resize"
     if resolution is not None:
         settings.append(f"resize.resolution={resolution}")
-    return run(pipeline, source, output, settings=settings, device=device, overwrite=overwrite, _label="")
+    return run(
+        pipeline,
+        source,
+        output,
+        settings=settings,
+        cuts=cuts,
+        cut_threshold=cut_threshold,
+        fade_threshold=fade_threshold,
+        device=device,
+        overwrite=overwrite,
+        _label="",
+    )
 
 
 def run(
@@ -55,6 +70,9 @@ def run(
     output: str | Path | None = None,
     *,
     settings: list[str] | None = None,
+    cuts: str | Path = "auto",
+    cut_threshold: float | None = None,
+    fade_threshold: float | None = None,
     device: str = "auto",
     overwrite: bool = False,
     _label: str | None = None,
@@ -62,10 +80,15 @@ def run(
     """Run a pipeline on a video.
 
     pipeline: the name of a built-in one, or the path of a YAML file. settings: "stage.key=value" each.
+    cuts: where a stage looks across frames, it does not look across cuts. "auto" finds them, "none" takes the video for
+        a single shot, a path names a file with the time of a cut in every line.
+    cut_threshold: the share of a picture, 0 to 1, that a cut must change; None for 0.4.
+    fade_threshold: the contrast, in 8-bit codes, below which a picture has faded away; None for 1.5.
     output: None writes "input_NAME.mp4" beside the input, with the pipeline's name.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
     from vidperc.config.pipelines import apply_settings, load_pipeline
+    from vidperc.engine.cuts import cut_choice
     from vidperc.engine.job import Job
     from vidperc.engine.plan import Wishes
     from vidperc.engine.pool import WorkerPool
@@ -77,6 +100,7 @@ def run(
         output=None if output is None else Path(output),
         label=spec.name if _label is None else _label,
         pipeline=spec,
+        cuts=cut_choice(str(cuts), cut_threshold, fade_threshold),
         wishes=Wishes(device=device),
         overwrite=overwrite,
     )

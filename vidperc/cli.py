@@ -61,6 +61,25 @@ End = Annotated[str | None, typer.Option("--end", help="Up to here.", rich_help_
 Sample = Annotated[
     str | None, typer.Option("--sample", help="Only so much, from --start or the middle: 10s.", rich_help_panel=IO)
 ]
+Cuts = Annotated[
+    str,
+    typer.Option(
+        "--cuts",
+        help="auto, none, or a file with the time of a cut in every line.",
+        metavar="FILE",
+        rich_help_panel=WHAT,
+    ),
+]
+CutThreshold = Annotated[
+    float | None,
+    typer.Option("--cut-threshold", help="What share of a picture a cut must change, else 0.4.", rich_help_panel=WHAT),
+]
+FadeThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--fade-threshold", help="Contrast in 8-bit codes of a faded picture, else 1.5.", rich_help_panel=WHAT
+    ),
+]
 NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=IO)]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.", rich_help_panel=IO)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.", rich_help_panel=MACHINE)]
@@ -126,6 +145,9 @@ def upscale(
     start: Start = None,
     end: End = None,
     sample: Sample = None,
+    cuts: Cuts = "auto",
+    cut_threshold: CutThreshold = None,
+    fade_threshold: FadeThreshold = None,
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -169,6 +191,9 @@ def run(
     start: Start = None,
     end: End = None,
     sample: Sample = None,
+    cuts: Cuts = "auto",
+    cut_threshold: CutThreshold = None,
+    fade_threshold: FadeThreshold = None,
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -197,10 +222,21 @@ def run(
 
 
 @app.command()
-def probe(inputs: Inputs, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> int:
-    """Say what videos hold: frames, times, colours, streams."""
-    from vidperc.commands.probe import show_videos
+def probe(
+    inputs: Inputs,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    cuts: Annotated[bool, typer.Option("--cuts", help="Find the cuts; the list is one for --cuts FILE.")] = False,
+    cut_threshold: CutThreshold = None,
+    fade_threshold: FadeThreshold = None,
+) -> int:
+    """Say what videos hold: frames, times, colours, streams; or where their cuts are."""
+    from vidperc.commands.probe import show_cuts, show_videos
 
+    if cuts:
+        return show_cuts(inputs, as_json=as_json, cut=cut_threshold, fade=fade_threshold)
+    for option, value in (("--cut-threshold", cut_threshold), ("--fade-threshold", fade_threshold)):
+        if value is not None:
+            raise VidpercError(f"{option}: is for finding cuts; add --cuts, or drop it")
     return show_videos(inputs, as_json=as_json)
 
 

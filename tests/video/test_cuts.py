@@ -111,6 +111,15 @@ def test_a_fade_in_one_scene_that_stands_still_is_a_cut_too():
     assert cuts_of(light(scene(1, 27, move=0), shares)) == [(14, "fade")]
 
 
+def test_a_picture_that_is_faint_before_it_is_light_comes_once():
+    """Its mean leaves black a frame before its contrast does."""
+    bright = [(p - 128) / 4 + 160 for p in scene(2, 20, move=0)]
+    shares = [k / 5 for k in range(1, 5)]
+    assert cuts_of(
+        light(scene(1, 14), [*[1] * 10, *shares[::-1]]) + flat(0, 1) + light(bright, [*shares, *[1] * 16])
+    ) == [(15, "fade")]
+
+
 def test_kinds_tell_a_fade_from_a_cut():
     old, new = scene(1, 20), scene(2, 20)
     going = light(old, [1] * 10 + [1 - k / 10 for k in range(10)])

@@ -10,11 +10,11 @@ import av
 import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, decoded_frames, ffprobe_video, make_clip, plane_hash, real_videos
-from vidperc.engine.plan import EXACT_SEEK_FORMATS, plan_segments
+from vidperc.engine.plan import plan_segments
 from vidperc.engine.render import SeekMismatch, _checked, _frames, _trusted_seek
 from vidperc.errors import VidpercError
 from vidperc.placement import Placement
-from vidperc.video.index import index_frames
+from vidperc.video.index import EXACT_SEEK_FORMATS, index_frames
 from vidperc.video.probe import probe
 from vidperc.video.source import Counts, read_frames
 

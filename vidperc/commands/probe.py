@@ -1,35 +1,74 @@
-"""`vidperc probe`: what a video holds."""
+"""`vidperc probe`: what a video holds, and where its cuts are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from vidperc.engine.cuts import AUTO_CUTS, cut_choice
+from vidperc.engine.plan import usable_cores
 from vidperc.errors import VidpercError
+from vidperc.video.cuts import Cut
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.probe import VideoInfo, probe
+from vidperc.video.scan import find_cuts
+from vidperc.video.times import timecode
 
 
 def show_videos(paths: Sequence[Path], *, as_json: bool) -> int:
     """What each file holds; one that cannot be read does not stop the rest."""
+
+    def look(path: Path) -> tuple[dict[str, Any], list[str]]:
+        info, index = probe(path), index_frames(path)
+        return _facts(info, index), _lines(info, index)
+
+    return _show(paths, look, as_json=as_json)
+
+
+def show_cuts(paths: Sequence[Path], *, as_json: bool, cut: float | None, fade: float | None) -> int:
+    """The cuts of each file, as a list that --cuts takes; one that cannot be read does not stop the rest.
+
+    cut, fade: thresholds, None for the usual ones. Raises VidpercError for those that cannot be.
+    """
+    thresholds = cut_choice(AUTO_CUTS, cut, fade).thresholds
+
+    def look(path: Path) -> tuple[dict[str, Any], list[str]]:
+        info, index = probe(path), index_frames(path)
+        found = find_cuts(info, index, thresholds, threads=usable_cores())
+        facts = [_cut_facts(one, info, index) for one in found]
+        lines = [
+            f"# {path}: {len(found)} {'cut' if len(found) == 1 else 'cuts'} in {len(index.pts)} frames",
+            *(f"{f['time']}  # {f['seconds']:.6f} s, pts {f['pts']}, {f['kind']}" for f in facts),
+        ]
+        return {"path": str(path), "frames": len(index.pts), "time_base": str(info.time_base), "cuts": facts}, lines
+
+    return _show(paths, look, as_json=as_json)
+
+
+def _cut_facts(cut: Cut, info: VideoInfo, index: FrameIndex) -> dict[str, Any]:
+    seconds = (cut.pts - index.pts[0]) * info.time_base
+    return {"time": timecode(seconds), "seconds": float(seconds), "pts": cut.pts, "kind": cut.kind}
+
+
+def _show(paths: Sequence[Path], look: Callable[[Path], tuple[dict[str, Any], list[str]]], *, as_json: bool) -> int:
     failed = 0
     found: list[dict[str, Any]] = []
     for path in paths:
         try:
-            info, index = probe(path), index_frames(path)
+            facts, lines = look(path)
         except VidpercError as error:
             typer.echo(f"vidperc: {error}", err=True)
             failed += 1
             continue
         if as_json:
-            found.append(_facts(info, index))
+            found.append(facts)
         else:
-            typer.echo("\n".join(_lines(info, index)))
+            typer.echo("\n".join(lines))
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))
     return 1 if failed else 0

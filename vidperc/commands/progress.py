@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +14,7 @@ from vidperc.engine.estimate import Estimate
 from vidperc.engine.plan import Plan
 from vidperc.engine.report import JobReport, bottleneck
 from vidperc.engine.run import Watcher
+from vidperc.video.cuts import Cut
 
 log = logging.getLogger("vidperc")
 
@@ -55,6 +56,21 @@ class Display(Watcher):
     def warned(self, text: str) -> None:
         self._line(f"{self._name}: {text}")
 
+    def scanned(self, frames: int, total: int) -> None:
+        if not self._live:
+            return
+        if self._progress is None:
+            self._begin_bar(f"{self._name}: looking for cuts", total=total, completed=0)
+        assert self._progress is not None and self._task is not None
+        self._progress.update(self._task, completed=frames)
+
+    def found(self, cuts: Sequence[Cut], frames: int, seconds: float) -> None:
+        self._stop()
+        if self._live or self._plain:
+            fades = sum(cut.kind == "fade" for cut in cuts)
+            spelled = f"{len(cuts)} cut{'' if len(cuts) == 1 else 's'}" + (f", {fades} of them fades," if fades else "")
+            self._line(f"{self._name}: {spelled} found in {frames} frames, in {seconds:.1f} s")
+
     def planned(self, plan: Plan, finished: int) -> None:
         self._total = plan.frames
         self._first = (perf_counter(), finished)
@@ -69,18 +85,21 @@ class Display(Watcher):
         for guess in plan.color.guessed:
             log.info("%s: the source does not state its %s", self._name, guess)
         if self._live:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[slow]}"),
-                console=self._console,
-                transient=True,
-            )
-            self._progress.start()
-            self._task = self._progress.add_task(self._name, total=plan.frames, completed=finished, rate="", slow="")
+            self._begin_bar(self._name, total=plan.frames, completed=finished)
+
+    def _begin_bar(self, name: str, *, total: int, completed: int) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[slow]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._progress.start()
+        self._task = self._progress.add_task(name, total=total, completed=completed, rate="", slow="")
 
     def progressed(self, frames: int, seconds: Mapping[str, float]) -> None:
         since, before = self._first

@@ -13,6 +13,7 @@ from typing import Any
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
+from vidperc.engine.cuts import AUTO_CUTS, NO_CUTS, cut_choice
 from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
@@ -43,6 +44,9 @@ class VideoOptions:
     start: str | None = None
     end: str | None = None
     sample: str | None = None
+    cuts: str = AUTO_CUTS
+    cut_threshold: float | None = None
+    fade_threshold: float | None = None
     device: str = "auto"
     precision: str = "auto"
     workers: int | None = None
@@ -186,6 +190,8 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         if output.is_file():
             raise VidpercError(f"-o {options.output}: is a file, wanted a folder for several inputs")
         output, folder = None, output
+    if several and options.cuts not in (AUTO_CUTS, NO_CUTS):
+        raise VidpercError(f"--cuts {options.cuts}: is a list for one video, got several inputs; run them apart")
     encoder_options: dict[str, str] = {}
     for text in options.encoder_options:
         key, equals, value = text.partition("=")
@@ -214,6 +220,7 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         start=start,
         end=end,
         sample=sample,
+        cuts=cut_choice(options.cuts, options.cut_threshold, options.fade_threshold),
         codec=options.codec,
         quality=options.crf,
         preset=options.preset,

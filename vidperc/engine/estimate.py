@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
+from vidperc.engine.cuts import must_find_cuts
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job
 from vidperc.engine.journal import Rendered
 from vidperc.engine.memory import PARENT_BYTES
-from vidperc.engine.plan import plan_segments
+from vidperc.engine.plan import plan_segments, usable_cores
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import RenderTask
 
@@ -68,8 +69,9 @@ def estimate(job: Job, pool: WorkerPool) -> Estimate:
     Raises VidpercError for what would make the job itself fail.
     """
     ready = prepare_job(job, pool)
-    plan = make_plan(job, ready)
-    seconds_per_frame, bytes_per_frame, probed = _probe(job, ready, pool)
+    plan = make_plan(job, ready, ready.cuts or ())  # what finds them would read every frame
+    seconds_per_frame, bytes_per_frame, decode_seconds, probed = _probe(job, ready, pool)
+    scan_seconds = decode_seconds * plan.frames / usable_cores() if must_find_cuts(ready) else 0.0
     output_bytes = round(bytes_per_frame * plan.frames)
     return Estimate(
         source=str(job.source),
@@ -82,14 +84,16 @@ def estimate(job: Job, pool: WorkerPool) -> Estimate:
         memory_bytes=ready.workers * ready.prepared.worker_bytes + PARENT_BYTES,
         output_bytes=output_bytes,
         disk_bytes=2 * output_bytes,
-        seconds=OVERHEAD_SECONDS + seconds_per_frame * plan.frames / min(ready.workers, len(plan.segments)),
+        seconds=OVERHEAD_SECONDS
+        + scan_seconds
+        + seconds_per_frame * plan.frames / min(ready.workers, len(plan.segments)),
         probed_frames=probed,
         chosen=ready.chosen,
     )
 
 
-def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, int]:
-    """Seconds and bytes of one frame in one worker, and how many frames were rendered to find out."""
+def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, float, int]:
+    """Seconds and bytes of a frame in a worker, seconds to decode one, and how many were rendered to find out."""
     middle = max(0, (len(ready.pts) - PROBE_FRAMES) // 2)
     pts = ready.pts[middle : middle + PROBE_FRAMES]
     plan = replace(make_plan(job, ready), segments=())
@@ -107,5 +111,6 @@ def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, int]
         began = perf_counter()
         pool.run([task], done=lambda _, answer: rendered.append(answer))  # pyright: ignore[reportArgumentType]
         seconds = perf_counter() - began
-    count = max(1, len(rendered[0].sidecar.packet_pts))
-    return seconds / count, rendered[0].sidecar.nbytes / count, count
+    sidecar = rendered[0].sidecar
+    count = max(1, len(sidecar.packet_pts))
+    return seconds / count, sidecar.nbytes / count, sidecar.seconds["decode"] / count, count

@@ -14,10 +14,10 @@ from typing import Any
 import av
 
 from vidperc.clip import Color
+from vidperc.engine.cuts import CutChoice, given_cuts, key_facts
 from vidperc.engine.journal import input_identity, job_key, sha256_of
 from vidperc.engine.memory import PARENT_BYTES, free_bytes
 from vidperc.engine.plan import (
-    EXACT_SEEK_FORMATS,
     MAX_SEGMENT_FRAMES,
     Plan,
     Prepared,
@@ -39,7 +39,7 @@ from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.identity import read_identity
-from vidperc.video.index import FrameIndex, index_frames
+from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
@@ -69,6 +69,7 @@ class Job:
     start: Fraction | None = None
     end: Fraction | None = None
     sample: Fraction | None = None
+    cuts: CutChoice = field(default_factory=CutChoice)
     codec: str | None = None
     quality: str | None = None
     preset: str | None = None
@@ -100,6 +101,7 @@ class Ready:
     """A job that was checked against its input and the machine.
 
     pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
+    cuts: pts of those that the user gave; None when they are to be found.
     """
 
     output: Path
@@ -110,6 +112,7 @@ class Ready:
     index: FrameIndex
     pts: tuple[int, ...]
     window: tuple[int, int] | None
+    cuts: tuple[int, ...] | None
     prepared: Prepared
     encoder: EncoderSettings
     color: Color
@@ -133,6 +136,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pipeline, chosen = _choose_models(job, info, index)
     job = replace(job, pipeline=pipeline)
     pts, window = _selection(job, info, index)
+    cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
     workers = min(job.workers or cores, segment_count(len(pts)))
@@ -181,6 +185,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         "window": window,
         "encoder": (encoder.codec, encoder.pix_fmt, encoder.options),
         "wishes": asdict(job.wishes),
+        "cuts": key_facts(job.cuts, cuts, looks_across=prepared.looks_across),
         "keep_audio": job.keep_audio,
         "container": output.suffix.lower(),
         "device": prepared.placement.device,
@@ -195,6 +200,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         index=index,
         pts=pts,
         window=window,
+        cuts=cuts,
         prepared=prepared,
         encoder=encoder,
         color=color,
@@ -355,8 +361,8 @@ def _luma_layout(ready: Ready) -> str:
     return source.name if same else ""
 
 
-def make_plan(job: Job, ready: Ready) -> Plan:
-    """The plan of a run that starts now."""
+def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
+    """The plan of a run that starts now; cuts are the pts of the frames that start a shot."""
     prepared = ready.prepared
     return Plan(
         source=job.source.name,
@@ -378,10 +384,12 @@ def make_plan(job: Job, ready: Ready) -> Plan:
         segments=plan_segments(
             ready.index,
             ready.pts,
+            cuts=cuts,
             lead=prepared.lead,
             tail=prepared.tail,
             frame_work=prepared.frame_work,
             exact_seek=ready.info.container.startswith(EXACT_SEEK_FORMATS),
         ),
         versions=versions(prepared),
+        cuts=cuts,
     )

@@ -26,9 +26,6 @@ MAX_SEGMENT_WORK = 30e12
 # A border moves by up to this share of a segment to fall on a cut or a keyframe of the source, where it is cheapest.
 SNAP = 0.1
 
-# In these a seek to a keyframe is exact. Elsewhere decoding starts one keyframe earlier, to be sure.
-EXACT_SEEK_FORMATS = ("mov", "matroska")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
@@ -82,6 +79,7 @@ class Plan:
     layout: the pixel format that frames are read in while they stay YUV; empty when they pass the stages as RGB.
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
+    cuts: pts of the frames that start a shot; none where no stage looks across frames, unless they were given.
     """
 
     width: int
@@ -102,6 +100,7 @@ class Plan:
     segments: tuple[Segment, ...]
     versions: dict[str, str]
     source: str = ""
+    cuts: tuple[int, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -141,6 +140,11 @@ class Prepared:
     frame_work: float
     versions: dict[str, str]
     remarks: tuple[str, ...]
+
+    @property
+    def looks_across(self) -> bool:
+        """Some stage reads neighbours of a frame or has a state, so that cuts matter."""
+        return self.lead > 0 or self.tail > 0
 
 
 def usable_cores() -> int:
@@ -211,19 +215,10 @@ def plan_segments(
                 after=every[read_to] if read_to < len(every) else None,
                 cuts=tuple(c for c in cuts if read_from < c and (read_to >= len(every) or c < every[read_to])),
                 nbytes=sum(index.nbytes[low:high]),
-                seeks=() if start is None and not lead_pts else _seeks(index, read_from, exact_seek),
+                seeks=() if start is None and not lead_pts else index.seeks(read_from, exact=exact_seek),
             )
         )
     return tuple(segments)
-
-
-def _seeks(index: FrameIndex, read_from: int, exact_seek: bool) -> tuple[tuple[int, int], ...]:
-    """The two keyframes to try; none when the start of the file is as near."""
-    if index.sequential:
-        return ()
-    before = index.keyframes_up_to(read_from)
-    nearest = before[1:][::-1][: 2 if exact_seek else 3]
-    return nearest if exact_seek else nearest[1:]
 
 
 def _borders(pts: Sequence[int], index: FrameIndex, cuts: Sequence[int], count: int) -> list[int]:

@@ -23,6 +23,7 @@ class JobReport:
         and what the user was told of the source and of what lies beside the output.
     frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
     time_error_seconds: the largest difference between a frame's time in the source and in the output.
+    cuts: inside the asked range; 0 where no stage looks across frames and none were given.
     layout: in which frames passed the stages as YUV; empty for RGB.
     damage: what was met while decoding. seconds: wall and CPU by part, waits of the process thread.
     peak_memory_bytes: of the process and its workers together, sampled once a second.
@@ -44,6 +45,7 @@ class JobReport:
     encoder: dict[str, Any] = field(default_factory=dict[str, Any])
     placement: dict[str, Any] = field(default_factory=dict[str, Any])
     workers: int = 0
+    cuts: int = 0
     segments: int = 0
     resumed_segments: int = 0
     crashed_workers: int = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 
+from vidperc.engine.cuts import cuts_for_plan
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
 from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity, sync
 from vidperc.engine.plan import Plan, Segment
@@ -15,6 +16,7 @@ from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.report import JobReport, StreamReport
 from vidperc.engine.worker import Progress, RenderTask
 from vidperc.errors import VidpercError
+from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part, write_output
 from vidperc.video.verify import verify_output
@@ -35,6 +37,12 @@ class Watcher:
 
     def chose(self, text: str) -> None:
         """Which network was chosen for this source, and why."""
+
+    def scanned(self, frames: int, total: int) -> None:
+        """So many frames of all were looked at for cuts."""
+
+    def found(self, cuts: Sequence[Cut], frames: int, seconds: float) -> None:
+        """The cuts of so many frames were found."""
 
     def planned(self, plan: Plan, finished: int) -> None:
         """The plan stands; so many of its frames were finished by an earlier run."""
@@ -78,7 +86,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
         for choice in ready.chosen:
             watcher.chose(choice)
         known = journal.read_plan()
-        plan = known or make_plan(job, ready)
+        plan = known or make_plan(job, ready, cuts_for_plan(job, ready, watcher))
         _log_plan(plan, ready.workers)
         rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
         try:
@@ -219,7 +227,7 @@ class _Rendering:
 
 def _without_segments(plan: Plan) -> Plan:
     """The plan as a worker needs it: its own segment travels beside it, the others are none of its business."""
-    return replace(plan, segments=())
+    return replace(plan, segments=(), cuts=())
 
 
 def _finish(
@@ -280,6 +288,7 @@ def _finish(
         encoder=asdict(plan.encoder),
         placement=asdict(plan.placement),
         workers=ready.workers,
+        cuts=sum(ready.pts[0] < cut <= ready.pts[-1] for cut in plan.cuts),
         segments=len(plan.segments),
         resumed_segments=rendering.resumed,
         crashed_workers=rendering.crashes,

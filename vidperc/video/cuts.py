@@ -176,9 +176,9 @@ def _difference(one: _Seen, other: _Seen) -> float:
 
 
 def _faint(pictures: Sequence[_Seen]) -> bool:
-    """Whether the first of these pictures is fainter than others of its rank: it comes, or goes, by and by."""
+    """Whether the first of these pictures is fainter than others, flashes aside: it comes, or goes, by and by."""
     first = pictures[0]
-    return any(_fainter(first, other) for other in pictures if other.rank == first.rank)
+    return any(_fainter(first, other) for other in pictures if other.rank >= first.rank)
 
 
 def _fainter(one: _Seen, other: _Seen) -> bool:
