@@ -241,6 +241,79 @@ def probe(
 
 
 @app.command()
+def measure(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="What OUT was made from.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="What is measured; as large as SOURCE, or larger.")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="What OUT should have been, at its size.", rich_help_panel=IO)
+    ] = None,
+    in_order: Annotated[
+        bool, typer.Option("--in-order", help="Pair frames by order, whatever their times.", rich_help_panel=IO)
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write every frame's figures to this file.", rich_help_panel=IO)
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics",
+            help="Of psnr, lpips, warping-error, flicker, tof, tof-paper; comma-separated.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Folder of LPIPS's weights; it is measured then.", rich_help_panel=WHAT),
+    ] = None,
+    motion: Annotated[
+        str,
+        typer.Option(
+            "--motion",
+            help="Finds SOURCE's motion: dis-fast, dis-medium, farneback, raft-small, ...",
+            rich_help_panel=WHAT,
+        ),
+    ] = "dis-balanced",
+    motion_size: Annotated[
+        int,
+        typer.Option(
+            "--motion-size", min=0, help="Short side it works at, in pixels; 0: SOURCE's own.", rich_help_panel=WHAT
+        ),
+    ] = 0,
+    motion_weights: Annotated[
+        str | None, typer.Option("--motion-weights", help="File of a RAFT's weights.", rich_help_panel=WHAT)
+    ] = None,
+    cuts: Cuts = "auto",
+    cut_threshold: CutThreshold = None,
+    fade_threshold: FadeThreshold = None,
+    no_progress: NoProgress = False,
+) -> int:
+    """Measure OUT: how near it is to SOURCE or a reference, and how steady over time.
+
+    Figures over time follow the motion of SOURCE, and never come without one of fidelity.
+    """
+    from vidperc.commands.measure import MeasureOptions, measure_video
+
+    return measure_video(
+        MeasureOptions(
+            source=source,
+            out=out,
+            reference=reference,
+            in_order=in_order,
+            json=json,
+            metrics=metrics,
+            weights=weights,
+            motion=motion,
+            motion_size=motion_size,
+            motion_weights=motion_weights,
+            cuts=cuts,
+            cut_threshold=cut_threshold,
+            fade_threshold=fade_threshold,
+            no_progress=no_progress,
+        )
+    )
+
+
+@app.command()
 def doctor() -> int:
     """Say what this machine offers: devices, encoders, versions and their open holes."""
     from vidperc.commands.doctor import show_machine

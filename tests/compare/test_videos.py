@@ -20,7 +20,7 @@ from vidperc.video.aligned import Together, align
 
 @pytest.fixture(scope="module")
 def means() -> Means:
-    return Means(estimator=open_estimator("dis"))
+    return Means(estimator=open_estimator("dis", preset="balanced"), motion="dis-balanced")
 
 
 def frame(index: int, width: int = 96, height: int = 64) -> torch.Tensor:
@@ -114,7 +114,7 @@ def test_metrics_without_motion_look_for_none() -> None:
 
     every = [(frame(k), frame(k)) for k in range(3)]
     metrics = choose_metrics(["psnr", "tof"], Conditions())
-    steps = steps_of(together(every), Means(estimator=Fails()), cuts=frozenset(), with_motion=False)
+    steps = steps_of(together(every), Means(estimator=Fails(), motion="none"), cuts=frozenset(), with_motion=False)
     assert len(score(steps, metrics).seconds) == 3
 
 

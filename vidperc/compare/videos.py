@@ -31,18 +31,19 @@ ROUNDED_PX = 2
 class Means:
     """What a comparison works with.
 
-    estimator: of the source's motion. size: the short side that it works at, in pixels; 0 for the source's own.
-    lpips: loaded, if asked for.
+    estimator: of the source's motion. motion: what it is called in the names of metrics, with its preset.
+    size: the short side that it works at, in pixels; 0 for the source's own. lpips: loaded, if asked for.
     """
 
     estimator: FlowEstimator
+    motion: str
     size: int = 0
     lpips: Lpips | None = None
 
     @property
     def name(self) -> str:
         """What the names of metrics say of the motion."""
-        return self.estimator.name + (f",size{self.size}" if self.size else "")
+        return self.motion + (f",size{self.size}" if self.size else "")
 
 
 def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: Means) -> tuple[Metric, ...]:

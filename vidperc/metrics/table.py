@@ -52,12 +52,12 @@ class Conditions:
     """What the names and conventions of metrics depend on.
 
     larger: OUT has more pixels than what it is held against, and is brought to that size by antialiased bicubic.
-    crop: pixels that Y-PSNR leaves out at each border. motion: name of the flow estimator. lpips: loaded, if asked for.
+    crop: pixels that Y-PSNR leaves out at each border. motion: how it was found. lpips: loaded, if asked for.
     """
 
     larger: bool = False
     crop: int = 0
-    motion: str = "dis"
+    motion: str = "dis-balanced"
     lpips: Lpips | None = None
 
 
