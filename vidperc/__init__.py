@@ -18,6 +18,7 @@ from vidperc.version import __version__
 
 if TYPE_CHECKING:
     from vidperc.engine.report import JobReport
+    from vidperc.pipeline import PipelineSpec
 
 __all__ = ["VidpercError", "__version__", "run", "upscale"]
 
@@ -29,6 +30,7 @@ def upscale(
     model: str = "auto",
     scale: int | None = None,
     resolution: int | None = None,
+    steady: float | None = None,
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
     fade_threshold: float | None = None,
@@ -41,27 +43,18 @@ def upscale(
         between our networks for clean and for compressed video by a look at the source.
     scale: output side over input side; None for the network's own, 2 for our families of networks.
     resolution: short side of the output in pixels, reached by resampling what the network made.
+    steady: how firmly what the network adds is held in place along the motion, so that it does not flicker, 0 for not
+        at all to 1; None for the usual, which is not at all.
     cuts, cut_threshold, fade_threshold: as in run.
     output: None writes "input_x2.mp4" beside the input.
     overwrite: do it again although the output exists.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
-    settings = [f"upscale.model={model}", *([f"upscale.scale={scale}"] if scale is not None else [])]
-    pipeline = "upscale" if resolution is None else "upscale_resize"
-    if resolution is not None:
-        settings.append(f"resize.resolution={resolution}")
-    return run(
-        pipeline,
-        source,
-        output,
-        settings=settings,
-        cuts=cuts,
-        cut_threshold=cut_threshold,
-        fade_threshold=fade_threshold,
-        device=device,
-        overwrite=overwrite,
-        _label="",
-    )
+    from vidperc.config.upscale import upscale_pipeline
+
+    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, steady=steady)
+    cutting = cuts, cut_threshold, fade_threshold
+    return _run(spec, source, output, label="", cutting=cutting, device=device, overwrite=overwrite)
 
 
 def run(
@@ -75,7 +68,6 @@ def run(
     fade_threshold: float | None = None,
     device: str = "auto",
     overwrite: bool = False,
-    _label: str | None = None,
 ) -> JobReport:
     """Run a pipeline on a video.
 
@@ -88,17 +80,33 @@ def run(
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
     from vidperc.config.pipelines import apply_settings, load_pipeline
+
+    spec = apply_settings(load_pipeline(str(pipeline)), settings or [])
+    cutting = cuts, cut_threshold, fade_threshold
+    return _run(spec, source, output, label=spec.name, cutting=cutting, device=device, overwrite=overwrite)
+
+
+def _run(
+    spec: PipelineSpec,
+    source: str | Path,
+    output: str | Path | None,
+    *,
+    label: str,
+    cutting: tuple[str | Path, float | None, float | None],
+    device: str,
+    overwrite: bool,
+) -> JobReport:
     from vidperc.engine.cuts import cut_choice
     from vidperc.engine.job import Job
     from vidperc.engine.plan import Wishes
     from vidperc.engine.pool import WorkerPool
     from vidperc.engine.run import Watcher, run_job
 
-    spec = apply_settings(load_pipeline(str(pipeline)), settings or [])
+    cuts, cut_threshold, fade_threshold = cutting
     job = Job(
         source=Path(source),
         output=None if output is None else Path(output),
-        label=spec.name if _label is None else _label,
+        label=label,
         pipeline=spec,
         cuts=cut_choice(str(cuts), cut_threshold, fade_threshold),
         wishes=Wishes(device=device),

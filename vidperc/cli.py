@@ -112,6 +112,14 @@ EncoderOptions = Annotated[
     list[str] | None,
     typer.Option("-e", "--encoder-option", help="KEY=VALUE for the encoder; repeatable.", rich_help_panel=ENCODING),
 ]
+SteadyStrength = Annotated[
+    float | None,
+    typer.Option(
+        "--steady",
+        help="Hold what the network adds along the motion: 0 for off, up to 1; 0.9 is a good choice.",
+        rich_help_panel=WHAT,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
@@ -141,6 +149,7 @@ def upscale(
         int | None,
         typer.Option("--resolution", help="Short side of the output in pixels, as in 1080.", rich_help_panel=WHAT),
     ] = None,
+    steady: SteadyStrength = None,
     settings: Settings = None,
     start: Start = None,
     end: End = None,
@@ -172,12 +181,9 @@ def upscale(
     """
     _log(log_level)
     from vidperc.commands.videos import process_videos, video_options
-    from vidperc.config.pipelines import apply_settings, load_pipeline
+    from vidperc.config.upscale import upscale_pipeline
 
-    asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
-    laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
-    pipeline = load_pipeline("upscale" if resolution is None else "upscale_resize")
-    spec = apply_settings(pipeline, [*laid, *(settings or [])])
+    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, steady=steady, settings=settings or [])
     return process_videos(spec, video_options(context.params), label="")
 
 

@@ -1,0 +1,55 @@
+"""The pipeline of `vidperc upscale`: a built-in one with the command's options filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vidperc.config.pipelines import apply_settings, load_pipeline
+from vidperc.errors import VidpercError
+from vidperc.pipeline import PipelineSpec
+from vidperc.stages.motion import FindMotion
+from vidperc.stages.stage import Stage
+from vidperc.stages.steady import Steady
+
+# How firmly `upscale` holds what its network adds, where nothing is asked; 0 is not at all.
+USUAL_STEADY = 0.0
+
+
+def upscale_pipeline(
+    *,
+    model: str | None = None,
+    scale: int | None = None,
+    resolution: int | None = None,
+    steady: float | None = None,
+    settings: Sequence[str] = (),
+) -> PipelineSpec:
+    """The pipeline that enlarges a video.
+
+    model, scale: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which is there
+        if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 neither it nor `motion` is there. None
+        for the usual one. settings: laid over all of this, "stage.key=value" each.
+    Raises VidpercError for what cannot be.
+    """
+    strength = USUAL_STEADY if steady is None else steady
+    check_strength("--steady", strength)
+    spec = load_pipeline("upscale" if resolution is None else "upscale_resize")
+    asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
+    if strength:
+        spec = _steadied(spec)
+        asked["steady.strength"] = f"{strength:f}"
+    laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    return apply_settings(spec, [*laid, *settings])
+
+
+def check_strength(option: str, strength: float) -> None:
+    """Raises VidpercError, naming the option, for a strength that is not from 0 to 1."""
+    if not 0 <= strength <= 1:
+        raise VidpercError(f"{option} {strength:g}: wanted 0 to 1, where 0 leaves frames as they are")
+
+
+def _steadied(spec: PipelineSpec) -> PipelineSpec:
+    """The pipeline with motion found first, and held steady what the last of its networks made."""
+    last = max(place for place, stage in enumerate(spec.stages) if stage.kind == "upscale")
+    stages: tuple[Stage, ...] = (FindMotion(), *spec.stages[: last + 1], Steady(), *spec.stages[last + 1 :])
+    return replace(spec, stages=stages)
