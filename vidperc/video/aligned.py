@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.video.index import FrameIndex, index_frames
+from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.probe import VideoInfo, probe
 from vidperc.video.rgb import read_timed_rgb
 from vidperc.video.source import read_frames
@@ -22,11 +22,13 @@ class TimedVideo:
     """A video and when it shows its frames.
 
     index: what its packets announce. pts: of the frames that decode, as far as is known, in ticks of info.time_base.
+    window: (first pts, pts of the end) of the excerpt that is meant, and shown from time 0 on; None for the whole.
     """
 
     info: VideoInfo
     index: FrameIndex
     pts: tuple[int, ...]
+    window: tuple[int, int] | None = None
 
     @property
     def path(self) -> Path:
@@ -34,7 +36,7 @@ class TimedVideo:
 
     def time(self, pts: int) -> Fraction:
         """Seconds, exactly."""
-        return pts * self.info.time_base
+        return (pts - (self.window[0] if self.window else 0)) * self.info.time_base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +51,19 @@ class Together:
     frames: tuple[Tensor, ...]
 
 
-def align(paths: Sequence[Path], *, in_order: bool = False) -> tuple[TimedVideo, ...]:
+def align(
+    paths: Sequence[Path], *, in_order: bool = False, window: tuple[int, int] | None = None
+) -> tuple[TimedVideo, ...]:
     """The videos, of which it is now known that they show their frames at the same times.
 
     Times are equal when they differ by no more than containers round them: nothing for videos of one time base, else
     half a tick of each. in_order: whatever the times; then only the number of frames must be the same.
+    window: (first pts, pts of the end) of an excerpt of the first video; the others begin with it, at time 0.
     Nothing is decoded, unless packets do not tell: where a damaged video announces frames that do not decode.
     Raises VidpercError for a file that cannot be read, and for the first frame that one video shows and another does
     not.
     """
-    videos = tuple(_announced(path) for path in paths)
+    videos = tuple(_announced(path, None if place else window) for place, path in enumerate(paths))
     if _first_difference(videos, in_order=in_order) is not None:
         videos = tuple(_decodable(video) for video in videos)
         said = _first_difference(videos, in_order=in_order)
@@ -73,15 +78,7 @@ def read_together(videos: Sequence[TimedVideo], *, in_order: bool = False) -> It
     Holds one frame of each, and what its decoder holds. in_order: as for `align`.
     Raises VidpercError where a video turns out, as it decodes, not to have a frame that another one shows.
     """
-    readers = [
-        read_timed_rgb(
-            video.path,
-            color=video.info.color,
-            timed=not video.index.sequential,
-            size=(video.info.width, video.info.height),
-        )
-        for video in videos
-    ]
+    readers = [_read(video) for video in videos]
     for place, shown in enumerate(zip_longest(*readers)):
         times = [None if found is None else found[0] for found in shown]
         for video, here in zip(videos[1:], times[1:], strict=True):
@@ -93,14 +90,41 @@ def read_together(videos: Sequence[TimedVideo], *, in_order: bool = False) -> It
         yield Together(seconds=videos[0].time(pts), pts=pts, frames=tuple(frame for _, frame in found))
 
 
-def _announced(path: Path) -> TimedVideo:
+def _read(video: TimedVideo) -> Iterator[tuple[int, Tensor]]:
+    """Its frames after their pts; those of a window from the nearest keyframe that leads to the first of them."""
+    start, stop = video.window or (None, None)
+    exact = video.info.container.startswith(EXACT_SEEK_FORMATS)
+    seeks = () if start is None else video.index.seeks(start, exact=exact)
+    for keyframe in (*seeks, None):
+        frames = read_timed_rgb(
+            video.path,
+            color=video.info.color,
+            timed=not video.index.sequential,
+            size=(video.info.width, video.info.height),
+            start=start,
+            stop=stop,
+            keyframe=keyframe,
+        )
+        first = next(frames, None)
+        if keyframe is not None and (first is None or first[0] != start):
+            continue
+        if first is not None:
+            yield first
+            del first
+        yield from frames
+        return
+
+
+def _announced(path: Path, window: tuple[int, int] | None) -> TimedVideo:
     index = index_frames(path)
-    return TimedVideo(info=probe(path), index=index, pts=index.pts)
+    pts = index.pts if window is None else index.between(*window)
+    return TimedVideo(info=probe(path), index=index, pts=pts, window=window)
 
 
 def _decodable(video: TimedVideo) -> TimedVideo:
-    pts = tuple(decoded.pts for decoded in read_frames(video.path, timed=not video.index.sequential))
-    return replace(video, pts=pts)
+    start, stop = video.window or (None, None)
+    frames = read_frames(video.path, start=start, stop=stop, timed=not video.index.sequential)
+    return replace(video, pts=tuple(decoded.pts for decoded in frames))
 
 
 def _first_difference(videos: Sequence[TimedVideo], *, in_order: bool) -> str | None:

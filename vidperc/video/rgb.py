@@ -34,14 +34,19 @@ def read_timed_rgb(
     timed: bool = True,
     threads: int = 0,
     size: tuple[int, int] | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    keyframe: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """The frames of `read_rgb`, each after its pts in ticks of the stream's time base.
 
-    timed, size: as `read_frames` takes them.
+    timed, size, start, stop, keyframe: as `read_frames` takes them.
     """
     color = color or probe(path).color
     reformatter = VideoReformatter()
-    for decoded in read_frames(path, timed=timed, threads=threads, size=size):
+    for decoded in read_frames(
+        path, start=start, stop=stop, keyframe=keyframe, timed=timed, threads=threads, size=size
+    ):
         layout = layout_of(decoded.frame.format.name)
         planes = [torch.from_numpy(plane) for plane in frame_planes(decoded.frame, layout, reformatter)]
         yield decoded.pts, planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)
