@@ -124,6 +124,15 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
 ]
+DebugMotion = Annotated[
+    Path | None,
+    typer.Option(
+        "--debug-motion",
+        help="Then write a video that shows source, motion, mask and output, and x-t slices beside it.",
+        metavar="FILE",
+        rich_help_panel=RUN,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; do nothing.", rich_help_panel=RUN)]
 Report = Annotated[Path | None, typer.Option("--report", help="Write what was done as JSON.", rich_help_panel=RUN)]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Only results and warnings.", rich_help_panel=RUN)]
@@ -171,6 +180,7 @@ def upscale(
     pix_fmt: PixFmt = None,
     encoder_options: EncoderOptions = None,
     dry_run: DryRun = False,
+    debug_motion: DebugMotion = None,
     report: Report = None,
     no_progress: NoProgress = False,
     log_level: LogLevel = "warning",
@@ -214,6 +224,7 @@ def run(
     pix_fmt: PixFmt = None,
     encoder_options: EncoderOptions = None,
     dry_run: DryRun = False,
+    debug_motion: DebugMotion = None,
     report: Report = None,
     no_progress: NoProgress = False,
     log_level: LogLevel = "warning",

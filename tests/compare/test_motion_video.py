@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.clips import ffprobe_times
-from vidperc.compare.motion_video import IDENTITY, draw_motion, slices_path
+from vidperc.compare.motion_video import draw_motion
 from vidperc.compare.panels import BAR_PX
 from vidperc.compare.xt import MOST_INSTANTS, MOST_WIDE_PX, instants, middle_row
 from vidperc.errors import VidpercError
 from vidperc.motion.estimator import FlowEstimator, open_estimator
 from vidperc.video.aligned import align, read_together
+from vidperc.video.drawing import IDENTITY
 from vidperc.video.identity import read_identity
 from vidperc.video.rgb import read_timed_rgb
 
@@ -61,7 +62,7 @@ def pair(tmp_path_factory) -> list[Path]:
 
 
 def drawn(pair, file, estimator, **options) -> list[torch.Tensor]:
-    draw_motion(align(pair), file, estimator, **options)
+    draw_motion(align(pair), file, file.with_name("motion_xt.png"), estimator, **options)
     return [frame for _, frame in read_timed_rgb(file)]
 
 
@@ -108,7 +109,7 @@ def test_each_bar_has_a_title(pair, estimator, tmp_path):
 
 
 def test_every_frame_has_its_exact_time(pair, estimator, tmp_path):
-    draw_motion(align(pair), tmp_path / "motion.mp4", estimator)
+    draw_motion(align(pair), tmp_path / "motion.mp4", tmp_path / "motion_xt.png", estimator)
     assert ffprobe_times(tmp_path / "motion.mp4") == [pts * TICKS for pts in UNEVEN]
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["motion.mp4", "motion_xt.png"]
     assert read_identity(tmp_path / "motion.mp4") == IDENTITY
@@ -117,7 +118,7 @@ def test_every_frame_has_its_exact_time(pair, estimator, tmp_path):
 def test_matroska_has_the_times_in_its_milliseconds(estimator, tmp_path):
     pts = [1280, 2560, 2600, 12800]
     source = write(tmp_path / "source.mp4", [scene(index) for index in range(4)], pts)
-    draw_motion(align([source, source]), tmp_path / "motion.mkv", estimator)
+    draw_motion(align([source, source]), tmp_path / "motion.mkv", tmp_path / "motion_xt.png", estimator)
     assert ffprobe_times(tmp_path / "motion.mkv") == [Fraction(ms, 1000) for ms in (100, 200, 203, 1000)]
     assert read_identity(tmp_path / "motion.mkv") == IDENTITY
 
@@ -128,7 +129,7 @@ def test_an_excerpt_stands_beside_its_part_of_the_source(pair, estimator, tmp_pa
     times = [pts - UNEVEN[first] for pts in UNEVEN[first:after]]
     part = write(tmp_path / "part.mp4", pictures, times, scale=2)
     videos = align([pair[0], part], window=(UNEVEN[first], UNEVEN[after]))
-    draw_motion(videos, tmp_path / "motion.mp4", estimator)
+    draw_motion(videos, tmp_path / "motion.mp4", tmp_path / "motion_xt.png", estimator)
     assert ffprobe_times(tmp_path / "motion.mp4") == [pts * TICKS for pts in times]
     originals = [frame for _, frame in read_timed_rgb(pair[0])][first:after]
     for (_, frame), original in zip(read_timed_rgb(tmp_path / "motion.mp4"), originals, strict=True):
@@ -150,8 +151,8 @@ def test_wide_sources_are_shrunk(estimator, tmp_path, monkeypatch, pair):
 
 
 def test_slices_hold_the_middle_row_of_every_instant(pair, estimator, tmp_path):
-    draw_motion(align(pair), tmp_path / "motion.mp4", estimator)
-    picture = cv2.imread(str(slices_path(tmp_path / "motion.mp4")))[BAR_PX:]
+    draw_motion(align(pair), tmp_path / "motion.mp4", tmp_path / "motion_xt.png", estimator)
+    picture = cv2.imread(str(tmp_path / "motion_xt.png"))[BAR_PX:]
     wide, repeat = 2 * WIDTH, picture.shape[0] // len(UNEVEN)
     assert picture.shape == (repeat * len(UNEVEN), 2 * wide + 4, 3)
     for number, together in enumerate(read_together(align(pair))):
@@ -178,5 +179,5 @@ def test_what_fails_leaves_nothing_behind(pair, estimator, tmp_path):
     videos = align(pair)
     late = [videos[0], align([write(tmp_path / "late.mp4", [scene(0)] * 8, [*UNEVEN[:5], 9001, 9513, 10000])])[0]]
     with pytest.raises(VidpercError, match="shows frame 5 at"):
-        draw_motion(late, tmp_path / "motion.mp4", estimator)
+        draw_motion(late, tmp_path / "motion.mp4", tmp_path / "motion_xt.png", estimator)
     assert [path.name for path in tmp_path.iterdir()] == ["late.mp4"]

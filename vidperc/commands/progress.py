@@ -57,12 +57,25 @@ class Display(Watcher):
         self._line(f"{self._name}: {text}")
 
     def scanned(self, frames: int, total: int) -> None:
+        self._did("looking for cuts", frames, total)
+
+    def drew(self, frames: int, total: int) -> None:
+        """So many frames of the video of --debug-motion are drawn."""
+        self._did("drawing its motion", frames, total)
+
+    def drawn(self, text: str) -> None:
+        """The video of --debug-motion is whole."""
+        self._stop()
+        self._out.print(text, markup=False)
+
+    def _did(self, what: str, frames: int, total: int) -> None:
         if not self._live:
             return
-        if self._progress is None:
-            self._begin_bar(f"{self._name}: looking for cuts", total=total, completed=0)
+        name = f"{self._name}: {what}"
+        if self._progress is None or self._task is None:
+            self._begin_bar(name, total=total, completed=0)
         assert self._progress is not None and self._task is not None
-        self._progress.update(self._task, completed=frames)
+        self._progress.update(self._task, description=name, completed=frames, total=total)
 
     def found(self, cuts: Sequence[Cut], frames: int, seconds: float) -> None:
         self._stop()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
@@ -61,6 +62,7 @@ class VideoOptions:
     no_audio: bool = False
     overwrite: bool = False
     dry_run: bool = False
+    debug_motion: Path | None = None
     report: Path | None = None
     no_progress: bool = False
 
@@ -92,6 +94,8 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
         check_json_file(options.report, option="--report", what="the report")
     jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
     _refuse_equal_outputs(jobs)
+    if options.debug_motion is not None:
+        check_debug_motion(options.debug_motion, jobs, dry_run=options.dry_run)
     made = _make_folder(jobs[0].folder)
     try:
         return _run(jobs, options)
@@ -138,6 +142,8 @@ def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
                 else:
                     report = run_job(job, pool, display)
                     display.finished(report)
+                    if options.debug_motion is not None:
+                        draw_debug_motion(options.debug_motion, job, report, display)
                     outcome.jobs.append(_facts(report))
             except VidpercError as error:
                 outcome.failed += 1

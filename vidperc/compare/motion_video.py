@@ -22,8 +22,6 @@ from vidperc.video.aligned import TimedVideo, Together, read_together
 from vidperc.video.drawing import video_of_pictures
 
 MOST_WIDE_PX = 1920
-# What `read_identity` finds in such a video: it is ours, and may be written anew.
-IDENTITY = "debug-motion"
 # Motion of this share of the short side in a frame has the full colour: 8 pixels of 360.
 _FULL_COLOR = 1 / 45
 
@@ -38,15 +36,11 @@ class _Shown:
     shot: int
 
 
-def slices_path(file: Path) -> Path:
-    """The x-t slices that belong to a video of panels."""
-    return file.with_name(f"{file.stem}_xt.png")
-
-
 @torch.inference_mode()
 def draw_motion(
     videos: Sequence[TimedVideo],
     file: Path,
+    slices: Path,
     estimator: FlowEstimator,
     *,
     size: int = 0,
@@ -55,14 +49,14 @@ def draw_motion(
 ) -> None:
     """Write the panels as a video, and x-t slices beside it as PNG.
 
-    videos: source and OUT, aligned. file: .mp4 or .mkv. size: the short side that the flow is computed at; 0 for the
-    source's. cuts: pts of the source at which shots start. said: is told how many frames are done, and of how many.
-    Each frame has the time that it has in OUT. Both files get their names when they are whole. Holds two frames, and a
-    row of each of at most xt.MOST_INSTANTS frames.
+    videos: source and OUT, aligned. file: .mp4 or .mkv. slices: .png. size: the short side that the flow is computed
+    at; 0 for the source's. cuts: pts of the source at which shots start. said: is told how many frames are done, and
+    of how many.
+    Each frame has the time that the source shows it at, counted from the start of an excerpt. Both files get their
+    names when they are whole. Holds two frames, and a row of each of at most xt.MOST_INSTANTS frames.
     Raises VidpercError where the videos turn out not to have the same frames, or a file cannot be written.
     """
     source, out = videos
-    slices = slices_path(file)
     partial = file.with_name(f".{file.stem}.partial{file.suffix}")
     partial_slices = slices.with_name(f".{slices.stem}.partial.png")
     width, height = _panel_size(source)
@@ -75,7 +69,6 @@ def draw_motion(
             time_base=source.info.time_base,
             rate=source.info.rate,
             sample_aspect=source.info.sample_aspect,
-            identity=IDENTITY,
         ) as add:
             for shown in _with_motion(read_together(videos), estimator, size, cuts):
                 together = shown.together

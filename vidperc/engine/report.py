@@ -22,6 +22,7 @@ class JobReport:
     pipeline: the settings of every stage, with the networks that were chosen. remarks: what was chosen, and why,
         and what the user was told of the source and of what lies beside the output.
     frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
+    window: (first pts, pts of the end) of the excerpt, which the output shows from time 0 on; None for the whole.
     time_error_seconds: the largest difference between a frame's time in the source and in the output.
     cuts: inside the asked range; 0 where no stage looks across frames and none were given.
     layout: in which frames passed the stages as YUV; empty for RGB.
@@ -38,6 +39,7 @@ class JobReport:
     frames_out: int = 0
     width: int = 0
     height: int = 0
+    window: tuple[int, int] | None = None
     time_error_seconds: float = 0.0
     streams: StreamReport = field(default_factory=StreamReport)
     layout: str = ""

@@ -75,7 +75,12 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     if ready.output.exists() and not job.overwrite:
         if read_identity(ready.output) == ready.key:
             return JobReport(
-                source=str(job.source), output=str(ready.output), already_done=True, frames_out=len(ready.pts)
+                source=str(job.source),
+                output=str(ready.output),
+                already_done=True,
+                frames_out=len(ready.pts),
+                window=ready.window,
+                placement=asdict(ready.prepared.placement),
             )
         raise VidpercError(f"{ready.output}: exists and was made with other settings; -y overwrites it")
     with Journal(ready.output, ready.key) as journal:
@@ -281,6 +286,7 @@ def _finish(
         frames_out=len(shown),
         width=plan.width,
         height=plan.height,
+        window=plan.window,
         time_error_seconds=error,
         streams=StreamReport(kept=copied.kept, dropped=copied.dropped),
         layout=plan.layout,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
+# What `read_identity` finds in such a video: it is ours, and may be written anew.
+IDENTITY = "drawing"
+
 # No B-frames: every picture is decoded when it is shown, so that no container has to move times. Text stays legible.
 _OPTIONS = {"preset": "veryfast", "crf": "18", "bf": "0"}
 _BT709 = 1
@@ -39,11 +42,10 @@ def video_of_pictures(
     time_base: Fraction,
     rate: Fraction,
     sample_aspect: Fraction | None = None,
-    identity: str,
 ) -> Generator[Callable[[Picture, int], None], None, None]:
     """A function that adds a picture, shown at so many ticks of time_base, to a new video, H.264 in MP4 or Matroska.
 
-    width, height: even. rate: for rate control alone. identity: what `read_identity` finds in the file.
+    width, height: even. rate: for rate control alone.
     Left by an exception, the file is removed.
     Raises VidpercError when it cannot be written.
     """
@@ -59,7 +61,7 @@ def video_of_pictures(
         raise VidpercError(f"{path}: cannot be written ({error.strerror})") from error
     whole = False
     try:
-        output.metadata.update(identity_tags(container, identity))
+        output.metadata.update(identity_tags(container, IDENTITY))
         stream: VideoStream = output.add_stream("libx264", rate=rate, options=_OPTIONS)  # pyright: ignore[reportAssignmentType]
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -90,4 +92,4 @@ def video_of_pictures(
                 output.close()
             path.unlink(missing_ok=True)
     if path.suffix.lower() in MP4_FAMILY:
-        append_identity(path, identity)
+        append_identity(path, IDENTITY)
