@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vidperc.engine.report import JobReport
     from vidperc.pipeline import PipelineSpec
 
-__all__ = ["VidpercError", "__version__", "run", "upscale"]
+__all__ = ["VidpercError", "__version__", "run", "steady", "upscale"]
 
 
 def upscale(
@@ -86,6 +86,37 @@ def run(
     return _run(spec, source, output, label=spec.name, cutting=cutting, device=device, overwrite=overwrite)
 
 
+def steady(
+    processed: str | Path,
+    guide: str | Path,
+    output: str | Path | None = None,
+    *,
+    strength: float | None = None,
+    settings: list[str] | None = None,
+    cuts: str | Path = "auto",
+    cut_threshold: float | None = None,
+    fade_threshold: float | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> JobReport:
+    """Hold a video steady that another program made, frame by frame, from another: coloured, stylized, generated.
+
+    processed: that video. guide: the one that it was made from, with the same frames at the same times, counted from
+        the first frame of each; its size may be another. What the other program added is held along its motion.
+    strength: 0 to leave frames as they are, to 1; None for 0.9. settings: of the pipeline `steady`, as in run.
+    cuts, cut_threshold, fade_threshold: as in run; they are found in the guide.
+    output: None writes "processed_steady.mp4" beside the processed video, with that one's sound and the rest.
+    Returns the report of the job. Raises VidpercError with one line that says what to do.
+    """
+    from vidperc.config.steady import steady_pipeline
+
+    spec = steady_pipeline(strength=strength, settings=settings or [])
+    cutting = cuts, cut_threshold, fade_threshold
+    return _run(
+        spec, processed, output, guide=guide, label=spec.name, cutting=cutting, device=device, overwrite=overwrite
+    )
+
+
 def _run(
     spec: PipelineSpec,
     source: str | Path,
@@ -95,6 +126,7 @@ def _run(
     cutting: tuple[str | Path, float | None, float | None],
     device: str,
     overwrite: bool,
+    guide: str | Path | None = None,
 ) -> JobReport:
     from vidperc.engine.cuts import cut_choice
     from vidperc.engine.job import Job
@@ -105,6 +137,7 @@ def _run(
     cuts, cut_threshold, fade_threshold = cutting
     job = Job(
         source=Path(source),
+        guide=None if guide is None else Path(guide),
         output=None if output is None else Path(output),
         label=label,
         pipeline=spec,

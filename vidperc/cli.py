@@ -239,6 +239,66 @@ def run(
 
 
 @app.command()
+def steady(
+    context: typer.Context,
+    processed: Annotated[
+        Path, typer.Argument(metavar="PROCESSED", help="What another program made, frame by frame.", show_default=False)
+    ],
+    guide: Annotated[
+        Path,
+        typer.Option(
+            "--guide",
+            help="What it was made from: the same frames at the same times, of any size.",
+            metavar="SOURCE",
+            show_default=False,
+            rich_help_panel=IO,
+        ),
+    ],
+    output: Output = None,
+    strength: Annotated[
+        float | None,
+        typer.Option("--strength", help="0 leaves frames as they are, up to 1; else 0.9.", rich_help_panel=WHAT),
+    ] = None,
+    settings: Settings = None,
+    start: Start = None,
+    end: End = None,
+    sample: Sample = None,
+    cuts: Cuts = "auto",
+    cut_threshold: CutThreshold = None,
+    fade_threshold: FadeThreshold = None,
+    no_audio: NoAudio = False,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    workers: Workers = None,
+    chunk: Chunk = None,
+    tile: Tile = None,
+    max_memory: MaxMemory = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    encoder_options: EncoderOptions = None,
+    dry_run: DryRun = False,
+    report: Report = None,
+    no_progress: NoProgress = False,
+    log_level: LogLevel = "warning",
+) -> int:
+    """Hold steady a video that another program coloured, stylized or generated from SOURCE.
+
+    Writes processed_steady.mp4 beside processed.mp4, whose sound, subtitles, chapters and timestamps stay.
+    """
+    _log(log_level)
+    from vidperc.commands.videos import process_videos, video_options
+    from vidperc.config.steady import steady_pipeline
+
+    if processed.is_dir():
+        raise VidpercError(f"{processed}: is a folder, wanted one video; each has a guide of its own")
+    spec = steady_pipeline(strength=strength, settings=settings or [])
+    return process_videos(spec, video_options({**context.params, "inputs": [processed]}), label=spec.name)
+
+
+@app.command()
 def probe(
     inputs: Inputs,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

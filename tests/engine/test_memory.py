@@ -83,12 +83,12 @@ class Once:
     def __init__(self, render, fits):
         self.render, self.fits, self.seen = render, fits, []
 
-    def __call__(self, source, plan, segment, pipeline, partial, report=None):
+    def __call__(self, source, plan, segment, pipeline, partial, report=None, *, guide=None):
         self.seen.append((plan.placement.chunk, plan.placement.tile))
         if not self.fits(plan.placement):
             partial.touch()
             raise RuntimeError("CUDA out of memory")
-        return self.render(source, plan, segment, pipeline, partial, report)
+        return self.render(source, plan, segment, pipeline, partial, report, guide=guide)
 
 
 def test_a_segment_without_memory_begins_anew_with_less_and_gives_the_same_frames(tmp_path, monkeypatch):

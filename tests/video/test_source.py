@@ -11,7 +11,7 @@ import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, decoded_frames, ffprobe_video, make_clip, plane_hash, real_videos
 from vidperc.engine.plan import plan_segments
-from vidperc.engine.render import SeekMismatch, _checked, _frames, _trusted_seek
+from vidperc.engine.reading import SeekMismatch, read_source
 from vidperc.errors import VidpercError
 from vidperc.placement import Placement
 from vidperc.video.index import EXACT_SEEK_FORMATS, index_frames
@@ -45,14 +45,12 @@ def read_segment(path, plan, segment):
     def hashed(frames):
         return [(decoded.pts, plane_hash(decoded.frame)) for decoded in frames]
 
-    seek = segment.seeks[0] if segment.seeks else None
-    if seek is not None:
-        counts = Counts()
-        try:
-            return hashed(_checked(_frames(path, plan, segment, seek, counts), segment, counts)), True
-        except SeekMismatch:
-            seek = _trusted_seek(path, plan, segment)
-    return hashed(_frames(path, plan, segment, seek, Counts())), seek is not None
+    reading = read_source(path, plan, segment)
+    try:
+        return hashed(reading.frames(Counts())), reading.seek is not None
+    except SeekMismatch:
+        reading = reading.again()
+    return hashed(reading.frames(Counts())), reading.seek is not None
 
 
 def assert_segments_are_the_whole(path, count=SEGMENTS):

@@ -137,13 +137,17 @@ class Display(Watcher):
             return
         for sentence in report.streams.dropped:
             self._line(f"{self._name}: not kept: {sentence}")
-        damage = {name: n for name, n in report.damage.items() if n and name != "packets"}
+        of_guide = {name: n for name, n in report.damage.items() if n and name.startswith("guide_")}
+        damage = {name: n for name, n in report.damage.items() if n and name != "packets" and name not in of_guide}
         if report.frames_out != report.frames_in:
             damage["frames announced"] = report.frames_in
             damage["frames decoded"] = report.frames_out
         if damage:
             said = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in damage.items())
             self._line(f"{self._name}: the source is damaged: {said}; all that decodes is in the output")
+        if of_guide:
+            said = ", ".join(f"{n} {name.removeprefix('guide_').replace('_', ' ')}" for name, n in of_guide.items())
+            self._line(f"{self._name}: the guide is damaged: {said}; frames that it does not show stay as they are")
         wall = report.seconds["wall"]
         self._out.print(
             f"{report.output}: {report.frames_out} frames, {report.width}x{report.height}, "

@@ -41,6 +41,7 @@ class VideoOptions:
     """What the command line says about input, output, time, machine and encoder, under the command line's names."""
 
     inputs: tuple[Path, ...]
+    guide: Path | None = None
     output: str | None = None  # as typed: a path would lose the slash at the end that means a folder
     start: str | None = None
     end: str | None = None
@@ -219,6 +220,7 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         raise VidpercError(f"--end {options.end}: not after --start {options.start or 0}")
     return Job(
         source=path,
+        guide=options.guide,
         pipeline=spec,
         output=output,
         folder=folder,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from vidperc.clip import Clip, Color
+from vidperc.engine.guide import Guided, GuideVideo
 from vidperc.ops.color import planes_to_rgb, planes_to_yuv, rgb_to_planes, yuv_to_planes
 from vidperc.ops.layout import LAYOUTS, PixelLayout
+from vidperc.ops.resize import resize
 from vidperc.video.planes import frame_planes, layout_of
 from vidperc.video.source import Decoded
 
@@ -23,6 +26,7 @@ class Pictures:
 
     layout: the pixel format that they are read in and stay in as YUV; empty for RGB. color: of the source.
     time_base: of their pts. chunk: frames that a clip has at most. device: where its tensors are.
+    guide: of a job that has one; its frames are then the sources of the clips, all of it in RGB.
     """
 
     layout: str
@@ -30,43 +34,77 @@ class Pictures:
     time_base: Fraction
     chunk: int
     device: str
+    guide: GuideVideo | None = None
 
 
 def clips_of(frames: Iterable[Decoded], pictures: Pictures, shot: Callable[[int], int]) -> Iterator[Clip]:
-    """Frames as clips of at most one chunk and of one shot; shot(pts) is the number of the shot that a frame is in."""
-    reformatter = VideoReformatter()
-    layout: PixelLayout | None = LAYOUTS[pictures.layout] if pictures.layout else None
-    pending: list[tuple[Tensor, Tensor | None]] = []
-    times: list[int] = []
-    running = 0
+    """Frames as clips of at most one chunk and of one shot; shot(pts) is the number of the shot that a frame is in.
+
+    A frame whose guide is missing is a shot of its own: it is guided by itself, and holds nothing, nor is it held.
+    """
+    reformatters = VideoReformatter(), VideoReformatter()  # each keeps what it needs for one format
+    pending: list[_Picture] = []
+    running, breaks, was_alone = 0, 0, False
     for decoded in frames:
-        here = shot(decoded.pts)
+        alone = isinstance(decoded, Guided) and decoded.guide is None
+        breaks += alone or was_alone
+        was_alone = alone
+        here = shot(decoded.pts) + breaks
         if pending and (here != running or len(pending) >= pictures.chunk):
-            yield _clip(pending, times, running, pictures)
-            pending, times = [], []
+            yield _clip(pending, running, pictures)
+            pending = []
         running = here
-        layout = layout or layout_of(decoded.frame.format.name)
-        planes = [
-            torch.from_numpy(plane).to(pictures.device)  # pyright: ignore[reportUnknownMemberType]
-            for plane in frame_planes(decoded.frame, layout, reformatter)
-        ]
-        color = pictures.color
-        if pictures.layout:
-            pending.append(planes_to_yuv(planes, layout, full_range=color.full_range))
-        else:
-            pending.append((planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range), None))
-        times.append(decoded.pts)
+        pending.append(_picture(decoded, pictures, *reformatters))
     if pending:
-        yield _clip(pending, times, running, pictures)
+        yield _clip(pending, running, pictures)
 
 
-def _clip(pending: list[tuple[Tensor, Tensor | None]], times: list[int], shot: int, pictures: Pictures) -> Clip:
-    frames = _stacked([frame for frame, _ in pending])  # (T,C,h,w)
-    chroma = [beside for _, beside in pending if beside is not None]
+class _Picture(NamedTuple):
+    """A frame as tensors: (C,h,w), its chroma if it is YUV, and its guide (3,h',w') if there is one."""
+
+    pts: int
+    frame: Tensor
+    chroma: Tensor | None
+    guide: Tensor | None
+
+
+def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter, guides: VideoReformatter) -> _Picture:
+    color = pictures.color
+    if pictures.layout:
+        layout = LAYOUTS[pictures.layout]
+        planes = _planes(decoded, layout, pictures, reformatter)
+        return _Picture(decoded.pts, *planes_to_yuv(planes, layout, full_range=color.full_range), None)
+    frame = _rgb(decoded, color, pictures, reformatter)
+    if pictures.guide is None or not isinstance(decoded, Guided):
+        return _Picture(decoded.pts, frame, None, None)
+    if decoded.guide is None:
+        guide = resize(frame[None], (pictures.guide.height, pictures.guide.width), "bicubic")[0]
+    else:
+        guide = _rgb(decoded.guide, pictures.guide.color, pictures, guides)
+    return _Picture(decoded.pts, frame, None, guide)
+
+
+def _rgb(decoded: Decoded, color: Color, pictures: Pictures, reformatter: VideoReformatter) -> Tensor:
+    layout = layout_of(decoded.frame.format.name)
+    planes = _planes(decoded, layout, pictures, reformatter)
+    return planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)  # (3,h,w)
+
+
+def _planes(decoded: Decoded, layout: PixelLayout, pictures: Pictures, reformatter: VideoReformatter) -> list[Tensor]:
+    return [
+        torch.from_numpy(plane).to(pictures.device)  # pyright: ignore[reportUnknownMemberType]
+        for plane in frame_planes(decoded.frame, layout, reformatter)
+    ]
+
+
+def _clip(pending: list[_Picture], shot: int, pictures: Pictures) -> Clip:
+    frames = _stacked([picture.frame for picture in pending])  # (T,C,h,w)
+    chroma = [picture.chroma for picture in pending if picture.chroma is not None]
+    guides = [picture.guide for picture in pending if picture.guide is not None]
     return Clip(
         frames=frames,
-        source=frames,
-        pts=tuple(times),
+        source=_stacked(guides) if guides else frames,
+        pts=tuple(picture.pts for picture in pending),
         time_base=pictures.time_base,
         shot=shot,
         color=pictures.color,

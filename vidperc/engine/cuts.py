@@ -92,22 +92,27 @@ def cuts_for_plan(job: Job, ready: Ready, watcher: Watcher) -> tuple[int, ...]:
     began = perf_counter()
     low = bisect_left(ready.index.pts, pts[0]) - prepared.lead
     high = bisect_left(ready.index.pts, pts[-1]) + 1 + prepared.tail
+    guide = ready.guide
+    # A program that worked frame by frame may have made anything of them; what it was given has the cuts of the film.
+    info, index = (ready.info, ready.index) if guide is None else (guide.info, guide.index)
     found = find_cuts(
-        ready.info,
-        ready.index,
+        info,
+        index,
         job.cuts.thresholds,
-        pts=ready.index.pts[max(0, low) : high],
-        threads=_threads(job, ready),
+        pts=index.pts[max(0, low) : high],
+        threads=_threads(job, ready, info),
         progress=watcher.scanned,
     )
+    if guide is not None:
+        found = tuple(guide.in_source(cut, ready.index) for cut in found)
     inside = [cut for cut in found if pts[0] < cut.pts <= pts[-1]]
     watcher.found(inside, len(pts), perf_counter() - began)
     return tuple(cut.pts for cut in found)
 
 
-def _threads(job: Job, ready: Ready) -> int:
+def _threads(job: Job, ready: Ready, info: VideoInfo) -> int:
     """One decoder for each core, as far as asked and as memory goes; the workers wait with what they have loaded."""
-    decoder = DECODER_FRAMES * (2 if ready.info.bits > 8 else 1) * 3 * ready.info.width * ready.info.height // 2
+    decoder = DECODER_FRAMES * (2 if info.bits > 8 else 1) * 3 * info.width * info.height // 2
     budget, limit = free_bytes(), job.wishes.max_bytes
     if limit is not None:
         budget = min(budget, limit - PARENT_BYTES - ready.workers * WORKER_BYTES)

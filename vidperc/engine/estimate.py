@@ -98,6 +98,7 @@ def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, floa
     pts = ready.pts[middle : middle + PROBE_FRAMES]
     plan = replace(make_plan(job, ready), segments=())
     (segment,) = plan_segments(ready.index, pts, lead=ready.prepared.lead, tail=ready.prepared.tail, count=1)
+    segment = ready.with_guide(segment)
     rendered: list[Rendered] = []
     with tempfile.TemporaryDirectory(prefix="vidperc-") as folder:
         task = RenderTask(
@@ -107,6 +108,7 @@ def _probe(job: Job, ready: Ready, pool: WorkerPool) -> tuple[float, float, floa
             segment=segment,
             folder=Path(folder),
             load=ready.prepared.load,
+            guide=None if job.guide is None else job.guide.absolute(),
         )
         began = perf_counter()
         pool.run([task], done=lambda _, answer: rendered.append(answer))  # pyright: ignore[reportArgumentType]

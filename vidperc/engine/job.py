@@ -15,12 +15,14 @@ import av
 
 from vidperc.clip import Color
 from vidperc.engine.cuts import CutChoice, given_cuts, key_facts
+from vidperc.engine.guide import Guide, must_have_guide, read_guide
 from vidperc.engine.journal import input_identity, job_key, sha256_of
 from vidperc.engine.memory import PARENT_BYTES, free_bytes
 from vidperc.engine.plan import (
     MAX_SEGMENT_FRAMES,
     Plan,
     Prepared,
+    Segment,
     Wishes,
     plan_segments,
     segment_count,
@@ -52,6 +54,7 @@ HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB S
 class Job:
     """What the user asked for.
 
+    guide: the video that the source was made from by another program, whose motion is followed; None for the source.
     pipeline: paths of weights in it become absolute, for workers have a current folder of their own.
     output: the file to make; None names it after the source ("input_x2.mp4"), in `folder` or beside the source.
     label: what is added to that name; empty for the scale ("x2") or the short side ("1080p").
@@ -63,6 +66,7 @@ class Job:
 
     source: Path
     pipeline: PipelineSpec
+    guide: Path | None = None
     output: Path | None = None
     folder: Path | None = None
     label: str = ""
@@ -101,15 +105,17 @@ class Ready:
     """A job that was checked against its input and the machine.
 
     pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
+    identities: what tells the input, and the guide, from other files.
     cuts: pts of those that the user gave; None when they are to be found.
     """
 
     output: Path
     pipeline: PipelineSpec
     chosen: tuple[str, ...]
-    identity: dict[str, Any]
+    identities: dict[Path, dict[str, Any]]
     info: VideoInfo
     index: FrameIndex
+    guide: Guide | None
     pts: tuple[int, ...]
     window: tuple[int, int] | None
     cuts: tuple[int, ...] | None
@@ -118,6 +124,10 @@ class Ready:
     color: Color
     workers: int
     key: str
+
+    def with_guide(self, segment: Segment) -> Segment:
+        """The segment with what it reads of the guide, if there is one."""
+        return segment if self.guide is None else replace(segment, guide=self.guide.span(segment, self.index))
 
 
 def prepare_job(job: Job, pool: WorkerPool) -> Ready:
@@ -128,11 +138,18 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pool.start(1)  # it imports torch while we read the input
     if job.output is not None:
         _check_output(job, job.output)
-    if not job.source.is_file():
-        probe(job.source)  # says why
-    identity = input_identity(job.source)
+    videos = [job.source, *([] if job.guide is None else [job.guide])]
+    for video in videos:
+        if not video.is_file():
+            probe(video)  # says why
+    identities = {video: input_identity(video) for video in videos}
     info = probe(job.source)
     index = index_frames(job.source)
+    guide = None
+    if job.guide is not None:
+        guide = read_guide(job.guide, info, index)
+    else:
+        must_have_guide(job.pipeline)
     pipeline, chosen = _choose_models(job, info, index)
     job = replace(job, pipeline=pipeline)
     pts, window = _selection(job, info, index)
@@ -142,7 +159,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     workers = min(job.workers or cores, segment_count(len(pts)))
     pool.start(workers)
     _encoder(job, info, ENCODER_THREADS)
-    prepared = _ask(job, info, pool, frames=min(len(pts), MAX_SEGMENT_FRAMES), cores=cores, workers=workers)
+    size = None if guide is None else (guide.info.width, guide.info.height)
+    prepared = _ask(job, info, pool, guide=size, frames=min(len(pts), MAX_SEGMENT_FRAMES), cores=cores, workers=workers)
     on_cpu = prepared.placement.device == "cpu"
     workers = min(job.workers or cores, segment_count(len(pts), prepared.frame_work)) if on_cpu else 1
     workers = _that_fit(job, workers, prepared)
@@ -170,7 +188,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
             f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec{other}"
         )
     facts = {
-        "input": identity,
+        "input": identities[job.source],
+        **({} if job.guide is None else {"guide": identities[job.guide]}),
         # Weights count by what they hold, their sha256, not by where they lie.
         "pipeline": [
             {key: Path(value).name if value and key in ("model", "weights") else value for key, value in stage.items()}
@@ -195,9 +214,10 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         output=output,
         pipeline=pipeline,
         chosen=tuple(chosen),
-        identity=identity,
+        identities=identities,
         info=info,
         index=index,
+        guide=guide,
         pts=pts,
         window=window,
         cuts=cuts,
@@ -239,6 +259,8 @@ def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: byte
 def _check_output(job: Job, output: Path) -> None:
     if output.exists() and job.source.exists() and output.samefile(job.source):
         raise VidpercError(f"{output}: is the input itself, which is never touched; choose another -o")
+    if job.guide is not None and output.exists() and job.guide.exists() and output.samefile(job.guide):
+        raise VidpercError(f"{output}: is the guide, which is never touched; choose another -o")
     if output.is_dir():
         raise VidpercError(f"{output}: is a folder, wanted the name of a file")
     if output.suffix.lower() not in CONTAINERS:
@@ -290,7 +312,16 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
     )
 
 
-def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int, workers: int) -> Prepared:
+def _ask(
+    job: Job,
+    info: VideoInfo,
+    pool: WorkerPool,
+    *,
+    guide: tuple[int, int] | None,
+    frames: int,
+    cores: int,
+    workers: int,
+) -> Prepared:
     """What a worker finds out about the pipeline.
 
     The first one's answer holds. The others do the same at once, on the CPU: each has to load the networks anyway, and
@@ -306,6 +337,7 @@ def _ask(job: Job, info: VideoInfo, pool: WorkerPool, *, frames: int, cores: int
         encoder_bytes=held_bytes(_encoder(job, info, ENCODER_THREADS), frames),
         threads=max(1, cores // workers),
         workers=workers,
+        guide=guide,
     )
     others = 0 if job.wishes.device not in ("auto", "cpu") else workers - 1
     on_cpu = replace(task, wishes=replace(task.wishes, device="cpu"))
@@ -364,6 +396,15 @@ def _luma_layout(ready: Ready) -> str:
 def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
     """The plan of a run that starts now; cuts are the pts of the frames that start a shot."""
     prepared = ready.prepared
+    segments = plan_segments(
+        ready.index,
+        ready.pts,
+        cuts=cuts,
+        lead=prepared.lead,
+        tail=prepared.tail,
+        frame_work=prepared.frame_work,
+        exact_seek=ready.info.container.startswith(EXACT_SEEK_FORMATS),
+    )
     return Plan(
         source=job.source.name,
         width=prepared.width,
@@ -381,15 +422,8 @@ def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
         layout=_luma_layout(ready),
         placement=prepared.placement,
         encoder=ready.encoder,
-        segments=plan_segments(
-            ready.index,
-            ready.pts,
-            cuts=cuts,
-            lead=prepared.lead,
-            tail=prepared.tail,
-            frame_work=prepared.frame_work,
-            exact_seek=ready.info.container.startswith(EXACT_SEEK_FORMATS),
-        ),
+        segments=tuple(ready.with_guide(segment) for segment in segments),
         versions=versions(prepared),
         cuts=cuts,
+        guide=None if ready.guide is None else ready.guide.video(),
     )

@@ -35,6 +35,7 @@ class Load:
 
     width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
     encoder_bytes: what the encoder takes for each pixel of the output. motions: the stages that find motion.
+    guide: width and height of the guide, where there is one. steadied: a stage holds what others made.
     """
 
     width: int
@@ -46,6 +47,8 @@ class Load:
     cards: tuple[ModelCard, ...]
     takes_luma: bool
     motions: tuple[FindMotion, ...] = ()
+    guide: tuple[int, int] | None = None
+    steadied: bool = False
 
 
 def free_bytes() -> int:
@@ -59,16 +62,20 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     An estimate from above, for planning.
     """
     source, output = load.width * load.height, load.out_width * load.out_height
+    guide_width, guide_height = load.guide or (load.width, load.height)
+    guide = guide_width * guide_height if load.guide else 0
     held = load.encoder_bytes * output
     # Luma and quartered chroma, or RGB, as float32: what came in, what goes out, and a copy of a plane on the way.
     channels = 1.5 if load.takes_luma else 3.0
-    came_in = int(4 * channels * placement.chunk * source)
+    came_in = int(4 * channels * placement.chunk * (source + guide))
     made = int(4 * channels * placement.chunk * output) + 2 * output
+    if load.steadied:  # its result, and of one frame the source's, what was held, and that moved, beside flow and masks
+        made += int(4 * channels * (placement.chunk + 4) * output) + 4 * 6 * output
     features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
-    read_ahead = 2 * min(READ_AHEAD_BYTES, load.frames * 2 * output)
-    motion = sum(stage.held_bytes(load.width, load.height, placement.chunk) for stage in load.motions)
+    read_ahead = 2 * min(READ_AHEAD_BYTES, load.frames * 2 * (output + guide))
+    motion = sum(stage.held_bytes(guide_width, guide_height, placement.chunk) for stage in load.motions)
     threads = THREAD_BYTES if placement.threads > 1 else 0
     return WORKER_BYTES + threads + read_ahead + came_in + motion + pictures
 

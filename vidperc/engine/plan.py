@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from vidperc.clip import Color
+from vidperc.engine.guide import GuideSpan, GuideVideo
 from vidperc.engine.memory import Load
 from vidperc.models.card import ModelCard
 from vidperc.placement import Placement
@@ -38,6 +39,7 @@ class Segment:
     cuts: pts, within what it reads, of the frames that start a new shot.
     seeks: keyframes, as in FrameIndex, to decode from, the preferred first; empty means the start of the file.
     nbytes: of its frames in the source; what took many bits there takes long here.
+    guide: what it reads of the guide, where there is one.
     """
 
     index: int
@@ -50,6 +52,7 @@ class Segment:
     cuts: tuple[int, ...] = ()
     seeks: tuple[tuple[int, int], ...] = ()
     nbytes: int = 0
+    guide: GuideSpan | None = None
 
     @property
     def read_from(self) -> int | None:
@@ -80,6 +83,7 @@ class Plan:
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
     cuts: pts of the frames that start a shot; none where no stage looks across frames, unless they were given.
+    guide: the video that the source was made from, where there is one.
     """
 
     width: int
@@ -101,6 +105,7 @@ class Plan:
     versions: dict[str, str]
     source: str = ""
     cuts: tuple[int, ...] = ()
+    guide: GuideVideo | None = None
 
     @property
     def frames(self) -> int:

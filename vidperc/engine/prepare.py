@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vidperc.engine.guide import check_guide_size
 from vidperc.engine.memory import PARENT_BYTES, Load, fitted, free_bytes, worker_bytes
 from vidperc.engine.plan import Prepared, Wishes
 from vidperc.errors import VidpercError
@@ -19,6 +20,7 @@ from vidperc.models.zoo import find_chain
 from vidperc.pipeline import Pipeline
 from vidperc.placement import Placement, Precision
 from vidperc.stages.motion import FindMotion
+from vidperc.stages.steady import Steady
 from vidperc.stages.upscale import Upscale
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
     spec, wishes, width, height = task.spec, task.wishes, task.width, task.height
     spec.check()
     out_width, out_height = spec.size(width, height)
+    if task.guide is not None:
+        check_guide_size(spec, *task.guide)
     if max(out_width, out_height) > 16384:
         raise VidpercError(
             f"output: {out_width}x{out_height} pixels from {width}x{height}, wanted at most 16384 a side; "
@@ -57,6 +61,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
     remarks: list[str] = []
     device = _device(wishes.device, remarks)
     torch.set_num_threads(task.threads)
+    takes_luma = spec.takes_luma and task.guide is None  # what another program made may flicker in colour, too
     load = Load(
         width=width,
         height=height,
@@ -65,7 +70,9 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         frames=task.frames,
         encoder_bytes=task.encoder_bytes,
         cards=cards,
-        takes_luma=spec.takes_luma,
+        takes_luma=takes_luma,
+        guide=task.guide,
+        steadied=any(isinstance(stage, Steady) and stage.strength for stage in spec.stages),
         motions=tuple(stage for stage in spec.stages if isinstance(stage, FindMotion)),
     )
     budget = _budget(wishes, task.workers)
@@ -85,7 +92,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
     prepared = Prepared(
         width=out_width,
         height=out_height,
-        takes_luma=spec.takes_luma,
+        takes_luma=takes_luma,
         lead=spec.lead,
         tail=spec.tail,
         cards=cards,

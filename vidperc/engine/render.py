@@ -10,14 +10,16 @@ from pathlib import Path
 from time import perf_counter, process_time, thread_time
 
 from vidperc.engine.clips import Pictures, clips_of, planes_of
+from vidperc.engine.guide import guided
 from vidperc.engine.journal import Rendered, Sidecar, sha256_of
 from vidperc.engine.memory import READ_AHEAD_BYTES
 from vidperc.engine.plan import Plan, Segment
+from vidperc.engine.reading import Reading, SeekMismatch, read_guide, read_source
 from vidperc.pipeline import Pipeline
 from vidperc.video.encoder import Encoder
 from vidperc.video.planes import Plane, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
-from vidperc.video.source import Counts, Decoded, read_frames
+from vidperc.video.source import Counts, Decoded
 
 log = logging.getLogger(__name__)
 
@@ -27,102 +29,56 @@ REPORT_EVERY = 0.2
 Report = Callable[[int, dict[str, float]], None]
 
 
-class SeekMismatch(Exception):
-    """Frames after a seek are not the planned ones."""
-
-
 def render(
-    source: Path, plan: Plan, segment: Segment, pipeline: Pipeline, partial: Path, report: Report | None = None
-) -> Rendered:
-    """Decode, process and encode one segment into the file `partial`.
-
-    report: called now and then with the number of frames emitted so far and the seconds that each part took.
-    After a seek the frames must be the planned ones, else decoding starts further back, at last at the start of the
-    file; what is decoded from there is the truth, planned or not.
-    """
-    seek = segment.seeks[0] if segment.seeks else None
-    log.debug("segment %d: begun, decoding from %s", segment.index, _spelled(seek))
-    try:
-        return _render(source, plan, segment, pipeline, partial, report, seek, strict=seek is not None)
-    except SeekMismatch as mismatch:
-        seek = _trusted_seek(source, plan, segment)
-        log.debug("segment %d: %s; begun again, decoding from %s", segment.index, mismatch, _spelled(seek))
-    return _render(source, plan, segment, pipeline, partial, report, seek, strict=False)
-
-
-def _spelled(seek: tuple[int, int] | None) -> str:
-    return "the start of the file" if seek is None else f"the keyframe at pts {seek[0]}"
-
-
-def _trusted_seek(source: Path, plan: Plan, segment: Segment) -> tuple[int, int] | None:
-    """Where to decode from when the preferred seek gave other frames than planned; None for the start.
-
-    A keyframe further back that gives the planned frames is good. When two keyframes agree on what differs, the
-    file is damaged there and the seek is not to blame. Only decodes.
-    """
-    surveys: list[tuple[int, ...]] = []
-    for seek in segment.seeks:
-        counts = Counts()
-        frames = _frames(source, plan, segment, seek, counts)
-        found = tuple(decoded.pts for decoded in frames)
-        if found == segment.expected and not counts.damage:
-            return seek
-        surveys.append(found)
-    agree = len(surveys) > 1 and surveys[0] == surveys[1] and surveys[0][:1] == segment.expected[:1]
-    return segment.seeks[1] if agree else None
-
-
-def _frames(
-    source: Path, plan: Plan, segment: Segment, seek: tuple[int, int] | None, counts: Counts, *, threads: int = 1
-) -> Iterator[Decoded]:
-    return read_frames(
-        source,
-        start=segment.read_from,
-        stop=segment.after,
-        keyframe=seek,
-        timed=plan.timed,
-        threads=threads,
-        size=(plan.source_width, plan.source_height),
-        counts=counts,
-    )
-
-
-def _checked(frames: Iterator[Decoded], segment: Segment, counts: Counts) -> Iterator[Decoded]:
-    """The frames, as long as they are the planned ones and undamaged; raises SeekMismatch at the first that is not."""
-    planned = iter(segment.expected)
-    for decoded in frames:
-        wanted = next(planned, None)
-        if decoded.pts != wanted or counts.damage:
-            raise SeekMismatch(
-                f"damage before pts {wanted}" if counts.damage else f"got {decoded.pts}, planned {wanted}"
-            )
-        yield decoded
-    missing = next(planned, None)
-    if missing is not None:
-        raise SeekMismatch(f"no frame for pts {missing}")
-
-
-def _render(
     source: Path,
     plan: Plan,
     segment: Segment,
     pipeline: Pipeline,
     partial: Path,
-    report: Report | None,
-    seek: tuple[int, int] | None,
+    report: Report | None = None,
     *,
-    strict: bool,
+    guide: Path | None = None,
 ) -> Rendered:
-    counts = Counts()
+    """Decode, process and encode one segment into the file `partial`.
+
+    report: called now and then with the number of frames emitted so far and the seconds that each part took.
+    guide: the video beside the source, if the plan has one.
+    After a seek the frames must be the planned ones, else decoding starts further back, at last at the start of the
+    file; what is decoded from there is the truth, planned or not.
+    """
+    reading = read_source(source, plan, segment)
+    beside = None if guide is None else read_guide(guide, plan, segment)
+    log.debug("segment %d: begun, decoding from %s", segment.index, reading.begins)
+    while True:
+        try:
+            return _render(reading, beside, plan, segment, pipeline, partial, report)
+        except SeekMismatch as mismatch:
+            again = mismatch.reading.again()
+            reading, beside = (again, beside) if mismatch.reading is reading else (reading, again)
+            log.debug("segment %d: %s; begun again, decoding from %s", segment.index, mismatch, again.begins)
+
+
+def _render(
+    reading: Reading,
+    beside: Reading | None,
+    plan: Plan,
+    segment: Segment,
+    pipeline: Pipeline,
+    partial: Path,
+    report: Report | None,
+) -> Rendered:
+    counts, guide_counts = Counts(), Counts()
+    unguided: list[int] = []  # pts of frames that the guide does not show
     decode, encode = Meter(), Meter()
     here = Meter()  # of encoding, in this thread
     emitted: list[int] = []
 
     def decoded() -> Iterator[Decoded]:
-        # With several threads a decoder that meets damage loses frames at the end; undamaged ones are checked.
-        threads = plan.placement.threads if strict else 1
-        frames = _frames(source, plan, segment, seek, counts, threads=threads)
-        return _checked(frames, segment, counts) if strict else frames
+        frames = reading.frames(counts, threads=plan.placement.threads)
+        if beside is None:
+            return frames
+        partners = dict(zip(segment.expected, beside.expected, strict=True))
+        return guided(frames, beside.frames(guide_counts, threads=plan.placement.threads), partners, unguided)
 
     began, began_cpu, began_all, reported = perf_counter(), thread_time(), process_time(), perf_counter()
 
@@ -183,7 +139,7 @@ def _render(
         packet_pts=tuple(encoder.packet_pts),
         sha256=sha256_of(partial),
         nbytes=partial.stat().st_size,
-        counts=asdict(counts),
+        counts=asdict(counts) if beside is None else asdict(counts) | _guide_counts(guide_counts, segment, unguided),
         seconds=seconds(),
         extradata=hashlib.sha256(encoder.extradata).hexdigest(),
     )
@@ -197,6 +153,12 @@ def _render(
     return Rendered(partial, sidecar)
 
 
+def _guide_counts(counts: Counts, segment: Segment, unguided: list[int]) -> dict[str, int]:
+    """Damage met in the guide, and how many of the segment's frames it cost."""
+    damage = {f"guide_{name}": number for name, number in asdict(counts).items() if name != "packets"}
+    return {**damage, "guide_frames_missing": sum(map(segment.emits, unguided))}
+
+
 def _pictures(plan: Plan) -> Pictures:
     return Pictures(
         layout=plan.layout,
@@ -204,4 +166,5 @@ def _pictures(plan: Plan) -> Pictures:
         time_base=plan.time_base,
         chunk=plan.placement.chunk,
         device=plan.placement.device,
+        guide=plan.guide,
     )

@@ -19,6 +19,7 @@ class StreamReport:
 class JobReport:
     """What a job did.
 
+    guide: the video that was followed beside the source; empty without one.
     pipeline: the settings of every stage, with the networks that were chosen. remarks: what was chosen, and why,
         and what the user was told of the source and of what lies beside the output.
     frames_in: frames that the source announces in the asked range; frames_out: frames of the output.
@@ -32,6 +33,7 @@ class JobReport:
 
     source: str
     output: str
+    guide: str = ""
     already_done: bool = False
     pipeline: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     remarks: list[str] = field(default_factory=list[str])

@@ -185,6 +185,7 @@ class _Rendering:
                 segment=segment,
                 folder=self._journal.folder.absolute(),
                 load=self._ready.prepared.load,
+                guide=None if self._job.guide is None else self._job.guide.absolute(),
             )
             for segment in todo
         ]
@@ -266,9 +267,10 @@ def _finish(
     )
     sync(partial)
     verified = perf_counter()
-    if input_identity(job.source) != ready.identity:
-        journal.remove()
-        raise VidpercError(f"{job.source}: was changed while it was read, its output is thrown away; run it again")
+    for path, identity in ready.identities.items():
+        if input_identity(path) != identity:
+            journal.remove()
+            raise VidpercError(f"{path}: was changed while it was read, its output is thrown away; run it again")
     if not job.overwrite and ready.output.exists():
         raise VidpercError(f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}")
     partial.replace(ready.output)
@@ -280,6 +282,7 @@ def _finish(
     return JobReport(
         source=str(job.source),
         output=str(ready.output),
+        guide="" if job.guide is None else str(job.guide),
         pipeline=ready.pipeline.settings(),
         remarks=[*ready.chosen, *ready.prepared.remarks],
         frames_in=len(ready.pts),

@@ -35,6 +35,7 @@ HEADER = struct.Struct(">Q")
 class PrepareTask:
     """Find out what a pipeline needs for frames of this size; answered with engine.plan.Prepared.
 
+    guide: width and height of the guide's frames, where there is one.
     frames, encoder_bytes: as `memory.Load` has them. threads: of this worker. workers: so many share the memory.
     """
 
@@ -46,6 +47,7 @@ class PrepareTask:
     encoder_bytes: int
     threads: int
     workers: int
+    guide: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,7 @@ class RenderTask:
 
     load: what the memory depends on, for the case that there is not enough: the segment begins anew with a smaller
     chunk or smaller tiles, as often as it takes.
+    guide: the path of the guide, where the plan has one.
     """
 
     source: Path
@@ -62,6 +65,7 @@ class RenderTask:
     segment: Segment
     folder: Path
     load: Load
+    guide: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -195,9 +199,8 @@ class _Worker:
             placement = self._shrunk.get(task.plan.placement, task.plan.placement)
             plan = replace(task.plan, placement=placement)
             try:
-                return self._render.render(
-                    task.source, plan, task.segment, self._pipeline(task.spec, placement), partial, report
-                )
+                pipeline = self._pipeline(task.spec, placement)
+                return self._render.render(task.source, plan, task.segment, pipeline, partial, report, guide=task.guide)
             except (MemoryError, RuntimeError) as error:
                 partial.unlink(missing_ok=True)
                 less = smaller(placement, task.load) if out_of_memory(error) else None
