@@ -8,8 +8,9 @@ import pytest
 
 from tests.clips import ffprobe_times, ffprobe_video, make_clip
 from vidperc.cli import main
-from vidperc.commands import debug_motion, videos
+from vidperc.commands import videos
 from vidperc.engine.pool import WorkerPool
+from vidperc.video import aligned
 
 UNEVEN = [700, 1212, 1500, 3000, 3400, 9000, 9513, 10000]
 TICKS = Fraction(1, 12800)
@@ -107,8 +108,8 @@ def test_the_estimator_is_that_of_the_pipeline(vidperc, tmp_path, monkeypatch):
 
 def test_an_output_that_does_not_fit_is_told_and_kept(vidperc, tmp_path, monkeypatch, clip):
     other = make_clip(tmp_path / "other.mp4", frames=5)
-    align = debug_motion.align
-    monkeypatch.setattr(debug_motion, "align", lambda paths, **options: align([clip, other], **options))
+    align = aligned.align
+    monkeypatch.setattr(aligned, "align", lambda paths, **options: align([clip, other], **options))
     code, _, err = vidperc("upscale", "clip.mp4", "-m", "bicubic", "--debug-motion", "motion.mp4")
     assert (code, len(err)) == (1, 1)
     assert "clip_x2.mp4 is whole, but not --debug-motion motion.mp4: " in err[0] and "shows frame 0 at" in err[0]

@@ -16,7 +16,6 @@ from vidperc.engine.run import Interrupted
 from vidperc.errors import VidpercError
 from vidperc.motion.table import check_size
 from vidperc.stages.motion import FindMotion
-from vidperc.video.aligned import align
 from vidperc.video.drawing import IDENTITY
 from vidperc.video.identity import read_identity
 from vidperc.video.probe import probe
@@ -63,6 +62,7 @@ def draw_debug_motion(file: Path, job: Job, report: JobReport, display: Display)
     """
     from vidperc.compare.motion_video import draw_motion
     from vidperc.motion.estimator import open_estimator
+    from vidperc.video.aligned import align
 
     stage = _motion_of(job)
     device = str(report.placement.get("device", "cpu"))
