@@ -280,6 +280,7 @@ def steady(
     pix_fmt: PixFmt = None,
     encoder_options: EncoderOptions = None,
     dry_run: DryRun = False,
+    debug_motion: DebugMotion = None,
     report: Report = None,
     no_progress: NoProgress = False,
     log_level: LogLevel = "warning",

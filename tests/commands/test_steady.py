@@ -148,3 +148,27 @@ def test_what_cannot_be_is_refused_in_one_line(run, clips, arguments, told):
 def test_a_guide_is_asked_for(run, clips):
     code, _, err = run("steady", "made.mp4")
     assert code == 1 and "--guide" in " ".join(err)
+
+
+def test_the_motion_that_is_drawn_is_the_guides(run, clips, tmp_path):
+    made, guide = clips
+    assert run("steady", made, "--guide", guide, "--debug-motion", "motion.mp4")[0] == 0
+    assert ffprobe_times(tmp_path / "motion.mp4") == ffprobe_times(guide)
+    with av.open(str(tmp_path / "motion.mp4")) as container, av.open(str(guide)) as source:
+        panel, video = container.streams.video[0], source.streams.video[0]
+        assert (panel.width // 2, panel.height // 2) >= (video.width, video.height)
+        assert panel.width // 2 < 192  # the size of what was made
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--debug-motion", "guide.mp4"), "is the input itself"),
+        (("--debug-motion", "m.mp4", "--end", "1"), "drop --st"),
+    ],
+)
+def test_motion_that_cannot_be_drawn_is_refused_before_the_run(words, said, run, clips, tmp_path):
+    made, guide = clips
+    code, _, err = run("steady", made, "--guide", guide, *words)
+    assert code == 1 and len(err) == 1 and said in err[0]
+    assert not (tmp_path / "made_steady.mp4").exists()

@@ -37,9 +37,11 @@ def check_debug_motion(file: Path, jobs: Sequence[Job], *, dry_run: bool) -> Non
         raise VidpercError(f"{file.absolute().parent}: no such folder; make it first, or choose another --debug-motion")
     if not os.access(file.absolute().parent, os.W_OK):
         raise VidpercError(f"{file.absolute().parent}: may not be written; choose another --debug-motion")
-    info = probe(job.source)
-    if file.exists() and file.samefile(job.source):
+    info = probe(_source_of(job))
+    if file.exists() and any(file.samefile(read) for read in (job.source, _source_of(job))):
         raise VidpercError(f"--debug-motion {file}: is the input itself; choose another name")
+    if job.guide is not None and (job.start, job.end, job.sample) != (None, None, None):
+        raise VidpercError(f"--debug-motion {file}: shows all of a guide; drop --start, --end and --sample")
     if _is_output(file, job):
         raise VidpercError(f"--debug-motion {file}: has the name of the output; choose another")
     for made in (file, _slices(file)):
@@ -67,7 +69,7 @@ def draw_debug_motion(file: Path, job: Job, report: JobReport, display: Display)
     stage = _motion_of(job)
     device = str(report.placement.get("device", "cpu"))
     try:
-        videos = align([job.source, Path(report.output)], window=report.window)
+        videos = align([_source_of(job), Path(report.output)], window=report.window)
         source = videos[0]
         cuts = given_cuts(job.cuts, source.info, source.index)
         if cuts is None:
@@ -89,6 +91,11 @@ def draw_debug_motion(file: Path, job: Job, report: JobReport, display: Display)
 
 def _slices(file: Path) -> Path:
     return file.with_name(f"{file.stem}_xt.png")
+
+
+def _source_of(job: Job) -> Path:
+    """The video whose motion is shown."""
+    return job.source if job.guide is None else job.guide
 
 
 def _motion_of(job: Job) -> FindMotion:
