@@ -8,16 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from vidperc.errors import VidpercError
 from vidperc.ops.resize import resize
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-
-Pixels = NDArray[np.uint8]  # (H,W,3)
+from vidperc.video.stills import Pixels, read_still, still_paths
 
 
 @dataclass(frozen=True)
@@ -33,23 +27,7 @@ def read_images(folders: Sequence[Path]) -> list[Pixels]:
 
     Raises VidpercError for a folder that is missing or without images, and for a file that is no image.
     """
-    images: list[Pixels] = []
-    for folder in folders:
-        files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
-        if not files:
-            got = "no images" if folder.is_dir() else "no such folder"
-            raise VidpercError(f"{folder}: got {got}, wanted a folder of {', '.join(SUFFIXES)} files; check the path")
-        images += [_read_image(path) for path in files]
-    return images
-
-
-def _read_image(path: Path) -> Pixels:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except OSError as error:  # what Pillow raises for damaged files and for those of another kind, too
-        told = " ".join(str(error).split())
-        raise VidpercError(f"{path}: cannot be read as an image ({told}); remove it, or fetch it again") from error
+    return [read_still(path) for folder in folders for path in still_paths(folder)]
 
 
 def shrink(image: Pixels, height: int, width: int) -> Pixels:
