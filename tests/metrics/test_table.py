@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.clips import picture
+from tests.perception.made_up import small_lpips
 from vidperc.clip import Motion
 from vidperc.errors import VidpercError
 from vidperc.metrics.step import Moment, Step
@@ -23,8 +24,7 @@ def step(larger: int = 1) -> Step:
 
 
 def lpips() -> Lpips:
-    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.ReLU())
-    return Lpips(layers, (1,), [torch.rand(1, 4, 1, 1)])
+    return small_lpips(4)
 
 
 def names(chosen: list[str], conditions: Conditions | None = None) -> list[str]:

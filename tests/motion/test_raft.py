@@ -152,7 +152,8 @@ def fetching(monkeypatch, tmp_path):
                 raise answer
             return urllib.request.OpenerDirector.open(urllib.request.build_opener(), f"file://{answer}")
 
-        monkeypatch.setattr("torch.hub.urlopen", urlopen)
+        monkeypatch.setattr("urllib.request.urlopen", urlopen)
+        monkeypatch.delenv("VIDPERC_WEIGHTS", raising=False)
         return tmp_path / "torch" / "hub" / "checkpoints"
 
     return set_answer

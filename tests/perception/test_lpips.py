@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,16 +8,17 @@ from PIL import Image
 from torch import nn
 
 from tests.clips import NO_TEST_DATA, TEST_DATA
+from tests.perception.made_up import small_lpips, write_random_lpips, write_random_weights
 from vidperc.errors import VidpercError
 from vidperc.perception.lpips import TRUNKS, Lpips, load_lpips
+from vidperc.perception.networks import NETWORKS
+from vidperc.perception.weights import LPIPS_HEADS
 
 
 @pytest.fixture(scope="module")
 def small() -> Lpips:
     """LPIPS over a small made-up network."""
-    torch.manual_seed(0)
-    layers = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 12, 3, 2), nn.ReLU())
-    return Lpips(layers, (1, 3), [torch.rand(1, 8, 1, 1), torch.rand(1, 12, 1, 1)])
+    return small_lpips(8, 12)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +63,8 @@ def test_the_gradient_is_finite_and_zero_at_identity(small, picture):
 
 
 def test_the_gradient_is_finite_where_all_features_are_zero():
-    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    nn.init.constant_(layers[0].bias, -100)  # no feature is ever above zero
-    lpips = Lpips(layers, (1,), [torch.ones(1, 4, 1, 1)])
+    lpips = small_lpips(4)
+    nn.init.constant_(lpips.backbone.get_parameter("body.steps.0.bias"), -100)  # no feature is ever above zero
     changed = torch.rand(1, 3, 32, 32).requires_grad_()
     lpips(changed, torch.rand(1, 3, 32, 32)).sum().backward()
     assert changed.grad.isfinite().all()
@@ -83,6 +86,31 @@ def test_autocast_changes_nothing(small):
         inside = small(one, other)
     assert inside.dtype == torch.float32
     assert (inside == small(one, other)).all()
+
+
+def test_what_is_computed_plane_by_plane_is_what_gradients_come_from(small):
+    one, other = torch.rand(2, 2, 3, 40, 44)
+    with_gradients = small(one.clone().requires_grad_(), other)
+    assert with_gradients.requires_grad
+    assert torch.allclose(small(one, other), with_gradients, rtol=1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    lpips = small_lpips(4, 5).double()
+    one, other = torch.rand(2, 1, 3, 32, 33, dtype=torch.float64)
+    one.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: lpips(x, other), one, fast_mode=True)
+    assert torch.autograd.gradcheck(lambda x: lpips.map(x, other), one, fast_mode=True)
+
+
+def test_the_mean_of_the_map_is_near_lpips_and_is_where_the_change_is(small):
+    one = torch.rand(1, 3, 64, 64)
+    other = one.clone()
+    other[..., :16] = 1 - other[..., :16]
+    found = small.map(one, other)
+    assert found.shape == (1, 1, 64, 64)
+    assert found.mean() == pytest.approx(small(one, other).item(), rel=0.05)  # its borders are stretched
+    assert found[..., :12].mean() > 0 and (found[..., 32:] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -108,40 +136,89 @@ def test_an_overshoot_is_no_mistake(small):
     assert small(torch.rand(1, 3, 40, 40) * 1.4 - 0.2, torch.rand(1, 3, 40, 40)).isfinite().all()
 
 
-def made_up_weights(folder, *, heads: int = 7) -> None:
-    for file in (TRUNKS["squeeze"].weights, TRUNKS["squeeze"].heads):
-        (folder / file).parent.mkdir(parents=True)
-    torch.save(TRUNKS["squeeze"].build().state_dict(), folder / TRUNKS["squeeze"].weights)
-    widths = (64, 128, 256, 384, 384, 512, 512)[:heads]
-    torch.save({f"lin{i}.model.1.weight": torch.ones(1, c, 1, 1) for i, c in enumerate(widths)},
-               folder / TRUNKS["squeeze"].heads)  # fmt: skip
-
-
-def test_weights_are_read_from_the_folder(tmp_path):
-    made_up_weights(tmp_path)
+@pytest.mark.parametrize("trunk", ["squeeze", "alex", "vgg"])
+def test_trunk_and_heads_are_read_from_the_folder(trunk, tmp_path):
+    write_random_lpips(trunk, tmp_path)
     one, other = torch.rand(2, 1, 3, 32, 32)
-    assert load_lpips(tmp_path)(one, other) > 0
+    assert load_lpips(tmp_path, trunk)(one, other) > 0
 
 
 def test_a_missing_file_is_named_in_one_line(tmp_path):
-    with pytest.raises(VidpercError, match=r"squeezenet1_1\.fp16\.pth: not found; LPIPS needs this file"):
+    with pytest.raises(
+        VidpercError, match=r"squeezenet1_1-b8a52dc0\.pth: not found, and squeezenet1_1 needs it; fetch"
+    ):
         load_lpips(tmp_path)
-    made_up_weights(tmp_path)
-    (tmp_path / TRUNKS["squeeze"].heads).unlink()
-    with pytest.raises(VidpercError, match=r"lpips_lin_v0\.1.squeeze\.pth: not found"):
+    write_random_weights("squeezenet1_1", tmp_path)
+    with pytest.raises(VidpercError, match=r"squeeze\.pth: not found, and lpips squeeze needs it; fetch https://raw"):
         load_lpips(tmp_path)
 
 
 def test_files_that_hold_something_else_are_refused(tmp_path):
-    made_up_weights(tmp_path, heads=5)
+    write_random_lpips("squeeze", tmp_path)
+    heads, trunk = tmp_path / LPIPS_HEADS["squeeze"].name, tmp_path / "squeezenet1_1-b8a52dc0.pth"
+    torch.save({f"lin{i}.model.1.weight": torch.ones(1, 8, 1, 1) for i in range(5)}, heads)
     with pytest.raises(VidpercError, match="got 5 LPIPS heads, wanted 7"):
         load_lpips(tmp_path)
-    (tmp_path / TRUNKS["squeeze"].heads).write_bytes(b"not weights")
+    torch.save({f"lin{i}.model.1.weight": -torch.ones(1, 8, 1, 1) for i in range(7)}, heads)
+    with pytest.raises(VidpercError, match="holds no LPIPS heads"):
+        load_lpips(tmp_path)
+    heads.write_bytes(b"not weights")
     with pytest.raises(VidpercError, match="cannot be read as weights"):
         load_lpips(tmp_path)
-    torch.save(torch.zeros(1), tmp_path / TRUNKS["squeeze"].weights)
+    torch.save(torch.zeros(1), trunk)
     with pytest.raises(VidpercError, match="got a Tensor, wanted a dictionary"):
         load_lpips(tmp_path)
-    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / TRUNKS["squeeze"].weights)
-    with pytest.raises(VidpercError, match="holds no weights of the squeeze trunk"):
+    torch.save({"features.0.weight": torch.zeros(1)}, trunk)
+    with pytest.raises(VidpercError, match=r"holds no weights of squeezenet1_1: features\.0\.weight is \(1,\), wanted"):
         load_lpips(tmp_path)
+    with pytest.raises(VidpercError, match="lpips needs two, its trunk and its heads"):
+        load_lpips(trunk)
+    with pytest.raises(VidpercError, match="unknown trunk 'resnet', wanted one of squeeze, alex, vgg"):
+        load_lpips(tmp_path, "resnet")
+
+
+# ---- against other implementations, on the same random trunk ----
+
+
+def give_the_same_weights(theirs: nn.Module, trunk: str, folder: Path) -> None:
+    """Theirs holds the layers of torchvision's `features` by their numbers, below slices."""
+    name = TRUNKS[trunk].backbone
+    weights = torch.load(folder / NETWORKS[name].weights.name, weights_only=True)
+    layers = {key: weights[re.sub(r"^slices?\.?\d+\.", "features.", key)] for key in theirs.net.state_dict()}
+    theirs.net.load_state_dict(layers)
+    for place, head in enumerate(torch.load(folder / LPIPS_HEADS[trunk].name, weights_only=True).values()):
+        theirs.lins[place].model[-1].weight = nn.Parameter(head)
+    theirs.eval()
+
+
+def random_pair() -> tuple[torch.Tensor, torch.Tensor]:
+    one, noise = torch.rand((2, 2, 3, 96, 112), generator=torch.Generator().manual_seed(3))
+    return one, (one + 0.2 * noise).clamp(0, 1)
+
+
+@pytest.mark.parametrize("trunk", ["squeeze", "alex", "vgg"])
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_lpips_and_its_map_are_those_of_the_authors_program(trunk, tmp_path):
+    lpips = pytest.importorskip("lpips")
+    write_random_lpips(trunk, tmp_path)
+    ours = load_lpips(tmp_path, trunk)
+    one, other = random_pair()
+    theirs = lpips.LPIPS(net=trunk, pnet_rand=True, pretrained=False, verbose=False)
+    give_the_same_weights(theirs, trunk, tmp_path)
+    wanted = theirs(one, other, normalize=True).flatten()
+    assert wanted.min() > 0.01
+    assert torch.allclose(ours(one, other), wanted, rtol=1e-5, atol=1e-5)
+    theirs.spatial = True
+    assert torch.allclose(ours.map(one, other), theirs(one, other, normalize=True), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("trunk", ["squeeze", "alex", "vgg"])
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_lpips_is_that_of_torchmetrics(trunk, tmp_path):
+    module = pytest.importorskip("torchmetrics.functional.image.lpips")
+    write_random_lpips(trunk, tmp_path)
+    theirs = module._LPIPS(net=trunk, pretrained=False, pnet_rand=True)
+    give_the_same_weights(theirs, trunk, tmp_path)
+    one, other = random_pair()
+    wanted = theirs(one, other, normalize=True).flatten()
+    assert torch.allclose(load_lpips(tmp_path, trunk)(one, other), wanted, rtol=1e-5, atol=1e-5)

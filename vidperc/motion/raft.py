@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import logging
 import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -21,10 +18,9 @@ from torchvision.models.optical_flow import (  # pyright: ignore[reportMissingTy
 )
 
 from vidperc.errors import VidpercError
+from vidperc.models.fetch import torchvision_weights, weights_path
 from vidperc.models.weights import read_tensors
 from vidperc.motion.estimator import FlowEstimator
-
-log = logging.getLogger(__name__)
 
 RaftName = Literal["raft-small", "raft-large"]
 Padding = tuple[int, int, int, int]  # left, right, top, bottom
@@ -33,7 +29,6 @@ UPDATES = 12
 _MULTIPLE = 8
 _NETWORKS = {"raft-small": raft_small, "raft-large": raft_large}
 _WEIGHTS = {"raft-small": Raft_Small_Weights.DEFAULT, "raft-large": Raft_Large_Weights.DEFAULT}
-_PATIENCE_SECONDS = 30.0
 
 # The names of the original repository and what torchvision calls the same layers.
 _NAMES = (
@@ -121,26 +116,9 @@ def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fetched_weights(name: RaftName) -> Path:
-    """Torchvision's weights of this network, in torch's folder of downloads, fetched if they are not there.
+    """Torchvision's weights of this network: of VIDPERC_WEIGHTS or torch's downloads, fetched if in neither.
 
-    Raises VidpercError when they are not, and cannot be fetched, or are not what was announced.
+    Raises VidpercError when they are not there, and cannot be fetched, or are not what was announced.
     """
-    url = cast("str", _WEIGHTS[name].url)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
-    if path.is_file():
-        return path
-    log.warning("fetching the weights of %s, once: %s", name, url)
-    beforehand = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE_SECONDS)  # torch sets none, and waits forever for a network that is silent
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digits = path.stem.rsplit("-", 1)[1]  # what their sha256 begins with
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
-        raise VidpercError(
-            f"{name}: its weights are not here and could not be fetched ({' '.join(str(error).split())[:120]}); fetch "
-            f"{url} on a machine with a connection and put it at {path}, or name a file of weights, or use dis"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(beforehand)
-    return path
+    published = torchvision_weights(name, cast("str", _WEIGHTS[name].url))
+    return weights_path(published, otherwise=", or name a file of weights, or use dis")

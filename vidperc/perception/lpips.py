@@ -6,22 +6,19 @@ Source: R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a P
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import squeezenet1_1  # pyright: ignore[reportMissingTypeStubs]
 
 from vidperc.errors import VidpercError
+from vidperc.models.fetch import Said, weights_path
+from vidperc.perception.backbone import Backbone, open_backbone
+from vidperc.perception.weights import LPIPS_HEADS, read_weights
 
-# Of inputs in [-1,1], over the statistics of ImageNet.
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
 # Inside the root: outside it, the gradient of a position where all features are zero is not a number.
 _EPSILON = 1e-8
 SMALLEST = 32  # pixels of a side that every trunk takes
@@ -29,26 +26,20 @@ _TOLERANCE = 0.5  # around [0,1]; networks overshoot, but no picture in codes or
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trunk:
-    """A network whose features are compared.
+class LpipsTrunk:
+    """A network whose features are compared: its name in BACKBONES, and the layers that are."""
 
-    build: makes it without weights; its `features` are run. weights, heads: the files, below the folder of weights.
-    taps: the features that are compared, each by the place of the layer that gives it.
-    """
-
-    build: Callable[[], nn.Module]
-    weights: str
-    heads: str
-    taps: tuple[int, ...]
+    backbone: str
+    layers: tuple[str, ...]
 
 
-TRUNKS: Mapping[str, Trunk] = {
-    "squeeze": Trunk(
-        build=lambda: squeezenet1_1(weights=None),
-        weights="squeezenet1_1_torchvision/squeezenet1_1.fp16.pth",
-        heads="lpips_lin_v0.1/squeeze.pth",
-        taps=(1, 4, 7, 9, 10, 11, 12),
+# The authors measure with alex and train with vgg; squeeze is the smallest.
+TRUNKS: Mapping[str, LpipsTrunk] = {
+    "squeeze": LpipsTrunk(
+        backbone="squeezenet1_1", layers=("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")
     ),
+    "alex": LpipsTrunk(backbone="alexnet", layers=("relu1", "relu2", "relu3", "relu4", "relu5")),
+    "vgg": LpipsTrunk(backbone="vgg16", layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
 }
 
 
@@ -56,85 +47,113 @@ class Lpips(nn.Module):
     """LPIPS v0.1 of pairs of pictures; called, it gives (N,) float32, 0 for equal ones, larger the less alike.
 
     Takes two (N,3,H,W) floating point RGB tensors in [0,1], sides of at least 32 pixels, on the device of the module.
-    Computes in float32, under autocast too. Gradients reach the pictures, never the weights; at equal pictures they
-    are zero.
+    Computes in float32, under autocast too (in float64 after `.double()`). Gradients reach the pictures, never the
+    weights; at equal pictures they are zero.
     Raises ValueError for another shape or type, and for values more than 0.5 outside [0,1] or not numbers.
+
+    Where one picture is compared with several, `features` of each are computed once and `maps` compares them.
     """
 
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, trunk: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor]) -> None:
-        """trunk: the layers up to the last tap. heads: the weight of each channel, (1,C,1,1), for every tap."""
+    def __init__(self, backbone: Backbone, heads: Sequence[Tensor]) -> None:
+        """heads: the weight of each channel, (1,C,1,1), none below 0, for every layer of the backbone."""
         super().__init__()
-        self.trunk = trunk.eval().requires_grad_(False)
-        self.taps = taps
-        self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
+        self.backbone = backbone
         for place, head in enumerate(heads):
-            self.register_buffer(f"head{place}", head)
+            self.register_buffer(f"root{place}", head.sqrt())
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        _check(one, other)
-        with torch.autocast(one.device.type, enabled=False):
-            total = torch.zeros(one.shape[0], device=one.device)
-            features = torch.cat([one, other]).float().mul(2).sub(1)  # (2N, 3, H, W)
-            features = (features - self.shift) / self.scale
-            for place, layer in enumerate(self.trunk):
-                features = layer(features)
-                if place in self.taps:
-                    head = self.get_buffer(f"head{self.taps.index(place)}")
-                    # Each position's features have length 1: what is there counts, not how strongly it is.
-                    unit = features / (features.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
-                    apart = (unit[: len(one)] - unit[len(one) :]).square()  # (N, C, h, w)
-                    total = total + (apart * head).sum(dim=1).mean(dim=(1, 2))
-            return total
+        _check_pair(one, other)
+        both = self.features(torch.cat([one, other]))
+        maps = self.maps(tuple(layer[: len(one)] for layer in both), tuple(layer[len(one) :] for layer in both))
+        return torch.stack([plane.mean(dim=(1, 2, 3)) for plane in maps]).sum(dim=0)
+
+    def map(self, one: Tensor, other: Tensor) -> Tensor:
+        """LPIPS of every pixel, (N,1,H,W): the layers' maps, brought to the pictures' size bilinearly, and added."""
+        _check_pair(one, other)
+        both = self.features(torch.cat([one, other]))
+        maps = self.maps(tuple(layer[: len(one)] for layer in both), tuple(layer[len(one) :] for layer in both))
+        size = one.shape[-2:]
+        sized = [F.interpolate(plane, size=size, mode="bilinear", align_corners=False) for plane in maps]
+        return torch.stack(sized).sum(dim=0)
+
+    def features(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """What is compared of pictures (N,3,H,W) in [0,1]: (N,C,h,w) for every layer.
+
+        At each position they have length 1, for what is there counts, not how strongly it is; and each channel is
+        scaled by the root of its weight, so that LPIPS is their squared distance, averaged over positions.
+        """
+        _check(rgb)
+        with torch.autocast(rgb.device.type, enabled=False):
+            layers: Sequence[Tensor] = tuple(self.backbone(rgb).values())
+            return tuple(_unit(layer, self.get_buffer(f"root{place}")) for place, layer in enumerate(layers))
+
+    def maps(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """How far two pictures' `features` are apart: (N,1,h,w) for every layer; LPIPS is the sum of their means."""
+        with torch.autocast(one[0].device.type, enabled=False):
+            return tuple(_squared_distance(a, b) for a, b in zip(one, other, strict=True))
 
 
-def _check(one: Tensor, other: Tensor) -> None:
+def load_lpips(weights: Path | None, trunk: str = "squeeze", *, said: Said | None = None) -> Lpips:
+    """LPIPS with this trunk (a name in TRUNKS), on the CPU.
+
+    weights: a folder that holds the trunk and the heads; None for the folder that VIDPERC_WEIGHTS names or torch's
+    downloads, into which they are fetched if they are in neither. said: as of `open_backbone`.
+    Raises VidpercError for an unknown trunk, and for weights that cannot be had, cannot be read, or are others.
+    """
+    if trunk not in TRUNKS:
+        raise VidpercError(f"lpips: unknown trunk {trunk!r}, wanted one of {', '.join(TRUNKS)}")
+    if weights is not None and weights.is_file():
+        raise VidpercError(
+            f"{weights}: is a file; lpips needs two, its trunk and its heads: name the folder they lie in"
+        )
+    kind = TRUNKS[trunk]
+    backbone = open_backbone(kind.backbone, layers=kind.layers, weights=weights, said=said)
+    path = weights_path(LPIPS_HEADS[trunk], weights, said=said)
+    heads = list(read_weights(path).values())
+    if len(heads) != len(kind.layers):
+        raise VidpercError(f"{path}: got {len(heads)} LPIPS heads, wanted {len(kind.layers)} for {trunk}")
+    if not all(bool((head >= 0).all()) and head.ndim == 4 for head in heads):
+        raise VidpercError(f"{path}: holds no LPIPS heads, wanted (1,C,1,1) weights of at least 0; get it again")
+    return Lpips(backbone, heads)
+
+
+def _unit(layer: Tensor, root: Tensor) -> Tensor:
+    """Features (N,C,h,w) of length 1 at each position, times the root of each channel's weight."""
+    if not _by_planes(layer):
+        return layer * root / (layer.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
+    length = torch.full_like(layer[:, :1], _EPSILON)  # (N, 1, h, w)
+    for plane in torch.split(layer, 1, dim=1):
+        length.addcmul_(plane, plane)
+    return layer.mul_(length.rsqrt_()).mul_(root)  # nobody else holds what the backbone gave
+
+
+def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
+    """(N,C,h,w) and (N,C,h,w) to (N,1,h,w)."""
+    if not _by_planes(one, other):
+        return (one - other).square().sum(dim=1, keepdim=True)
+    total = torch.zeros_like(one[:, :1])
+    for a, b in zip(torch.split(one, 1, dim=1), torch.split(other, 1, dim=1), strict=True):
+        apart = a - b
+        total.addcmul_(apart, apart)
+    return total
+
+
+def _by_planes(*layers: Tensor) -> bool:
+    """Whether channel by channel is quicker: a plane stays in the cache, while a whole layer is new memory each time."""
+    return all(layer.device.type == "cpu" and not layer.requires_grad for layer in layers)
+
+
+def _check_pair(one: Tensor, other: Tensor) -> None:
     for picture in (one, other):
-        shape = tuple(picture.shape)
-        if picture.ndim != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST or not picture.is_floating_point():
-            raise ValueError(f"lpips: got {shape} {picture.dtype}, wanted (N,3,H,W) floats, sides from {SMALLEST} px")
-        low, high = (float(bound) for bound in picture.detach().aminmax())
-        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
-            raise ValueError(f"lpips: got values from {low:g} to {high:g}, wanted RGB in [0,1]")
+        _check(picture)
     if one.shape != other.shape:
         raise ValueError(f"lpips: got {tuple(one.shape)} and {tuple(other.shape)}, wanted equal shapes")
 
 
-def load_lpips(folder: Path, trunk: str = "squeeze") -> Lpips:
-    """LPIPS with this trunk (a name in TRUNKS) and its weights out of a folder, on the CPU.
-
-    Raises VidpercError for a file that is absent, cannot be read, or holds other weights.
-    """
-    kind = TRUNKS[trunk]
-    layers = kind.build().get_submodule("features")
-    assert isinstance(layers, nn.Sequential)
-    path = folder / kind.weights
-    weights = {name: value for name, value in _read(path).items() if name.startswith("features.")}
-    try:
-        layers.load_state_dict({name.removeprefix("features."): value for name, value in weights.items()})
-    except RuntimeError as error:
-        raise VidpercError(f"{path}: holds no weights of the {trunk} trunk; {_short(error)}") from error
-    path = folder / kind.heads
-    heads = [value.float() for value in _read(path).values()]
-    if len(heads) != len(kind.taps):
-        raise VidpercError(f"{path}: got {len(heads)} LPIPS heads, wanted {len(kind.taps)} for {trunk}")
-    return Lpips(layers[: max(kind.taps) + 1], kind.taps, heads)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        read: object = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise VidpercError(f"{path}: not found; LPIPS needs this file, put it there or name another folder") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise VidpercError(f"{path}: cannot be read as weights ({_short(error)}); get it again") from error
-    if not isinstance(read, dict):
-        raise VidpercError(f"{path}: got a {type(read).__name__}, wanted a dictionary of weights; get it again")
-    return cast("dict[str, Tensor]", read)
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+def _check(picture: Tensor) -> None:
+    shape = tuple(picture.shape)
+    if picture.ndim != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST or not picture.is_floating_point():
+        raise ValueError(f"lpips: got {shape} {picture.dtype}, wanted (N,3,H,W) floats, sides from {SMALLEST} px")
+    low, high = (float(bound) for bound in picture.detach().aminmax())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        raise ValueError(f"lpips: got values from {low:g} to {high:g}, wanted RGB in [0,1]")
