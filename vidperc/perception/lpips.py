@@ -93,6 +93,29 @@ class Lpips(nn.Module):
             return tuple(_squared_distance(a, b) for a, b in zip(one, other, strict=True))
 
 
+class LpipsHeads(nn.Module):
+    """LPIPS of pictures whose trunk was run elsewhere, for other purposes too: (N,), float32 or float64.
+
+    Takes what the trunk gave of both, (N,C,h,w) for every layer of TRUNKS in its order, of any floating point type, and
+    leaves it as it is.
+    """
+
+    def __init__(self, heads: Sequence[Tensor]) -> None:
+        """heads: the weight of each channel, (1,C,1,1), none below 0, for every layer."""
+        super().__init__()
+        for place, head in enumerate(heads):
+            self.register_buffer(f"root{place}", head.sqrt())
+
+    def forward(self, one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+        apart: list[Tensor] = []
+        with torch.autocast(one[0].device.type, enabled=False):
+            for place, pair in enumerate(zip(one, other, strict=True)):
+                root = self.get_buffer(f"root{place}")
+                a, b = (_scaled(layer if layer.dtype == torch.float64 else layer.float(), root) for layer in pair)
+                apart.append((a - b).square().sum(dim=1).mean(dim=(1, 2)))
+            return torch.stack(apart).sum(dim=0)
+
+
 def load_lpips(weights: Path | None, trunk: str = "squeeze", *, said: Said | None = None) -> Lpips:
     """LPIPS with this trunk (a name in TRUNKS), on the CPU.
 
@@ -106,25 +129,33 @@ def load_lpips(weights: Path | None, trunk: str = "squeeze", *, said: Said | Non
         raise VidpercError(
             f"{weights}: is a file; lpips needs two, its trunk and its heads: name the folder they lie in"
         )
-    kind = TRUNKS[trunk]
-    backbone = open_backbone(kind.backbone, layers=kind.layers, weights=weights, said=said)
+    backbone = open_backbone(TRUNKS[trunk].backbone, layers=TRUNKS[trunk].layers, weights=weights, said=said)
+    return Lpips(backbone, load_heads(weights, trunk, said=said))
+
+
+def load_heads(weights: Path | None, trunk: str, *, said: Said | None = None) -> list[Tensor]:
+    """The weight of each channel, (1,C,1,1), for every layer of a trunk; the rest as of `load_lpips`."""
     path = weights_path(LPIPS_HEADS[trunk], weights, said=said)
     heads = list(read_weights(path).values())
-    if len(heads) != len(kind.layers):
-        raise VidpercError(f"{path}: got {len(heads)} LPIPS heads, wanted {len(kind.layers)} for {trunk}")
+    if len(heads) != len(TRUNKS[trunk].layers):
+        raise VidpercError(f"{path}: got {len(heads)} LPIPS heads, wanted {len(TRUNKS[trunk].layers)} for {trunk}")
     if not all(bool((head >= 0).all()) and head.ndim == 4 for head in heads):
         raise VidpercError(f"{path}: holds no LPIPS heads, wanted (1,C,1,1) weights of at least 0; get it again")
-    return Lpips(backbone, heads)
+    return heads
 
 
 def _unit(layer: Tensor, root: Tensor) -> Tensor:
     """Features (N,C,h,w) of length 1 at each position, times the root of each channel's weight."""
     if not _by_planes(layer):
-        return layer * root / (layer.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
+        return _scaled(layer, root)
     length = torch.full_like(layer[:, :1], _EPSILON)  # (N, 1, h, w)
     for plane in torch.split(layer, 1, dim=1):
         length.addcmul_(plane, plane)
     return layer.mul_(length.rsqrt_()).mul_(root)  # nobody else holds what the backbone gave
+
+
+def _scaled(layer: Tensor, root: Tensor) -> Tensor:
+    return layer * root / (layer.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
 
 
 def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
@@ -139,7 +170,7 @@ def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _by_planes(*layers: Tensor) -> bool:
-    """Whether channel by channel is quicker: a plane stays in the cache, while a whole layer is new memory each time."""
+    """Whether channel by channel is quicker: a plane stays in the cache, a whole layer is new memory each time."""
     return all(layer.device.type == "cpu" and not layer.requires_grad for layer in layers)
 
 
