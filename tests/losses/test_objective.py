@@ -247,6 +247,24 @@ def test_it_moves_to_another_type_with_its_frozen_networks(tiny) -> None:
     assert value.dtype == torch.float64 and not objective.state_dict()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_gpu_gives_nearly_the_values_of_the_cpu(tiny, autocast) -> None:
+    objective = Objective.open(EVERYTHING).eval()
+    plain = objective(whole_sample(given_out())).numbers()
+    sample = whole_sample(given_out())
+    there = {name: getattr(sample, name).cuda() for name in ("out", "true", "back")}
+    there["out"].requires_grad_()
+    latent = tuple(part.cuda() for part in sample.latent or ())
+    with torch.autocast("cuda", torch.float16, enabled=autocast):
+        values = objective.to("cuda")(whole_sample(**there, latent=latent))
+    values.total.backward()
+    assert values.total.device.type == "cuda" and torch.isfinite(there["out"].grad).all()
+    # What TF32 and half precision cost in convolutions.
+    assert values.numbers() == pytest.approx(plain, rel=0.05 if autocast else 0.01, abs=1e-3)
+
+
 CLIP, ONE = pictures(2, 3, 3, 16, 16), pictures(2, 1, 3, 16, 16)
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidperc.losses.checks import bounds, wide
+from vidperc.losses.checks import finite, wide
 from vidperc.losses.term import Need, Opened, Term
 from vidperc.models.discriminators import (
     NORMS,
@@ -87,7 +87,7 @@ def adaptive_weight(rest: Tensor, adversarial: Tensor, last_layer: Tensor) -> Te
     lengths: list[Tensor] = []
     for loss in (rest, adversarial):
         (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
-        lengths.append(torch.linalg.vector_norm(wide(gradient)))
+        lengths.append(wide(gradient).square().sum().sqrt())
     return (lengths[0] / (lengths[1] + _LEAST_LENGTH)).clamp(0, _LARGEST_WEIGHT).detach()
 
 
@@ -95,7 +95,7 @@ def _check(judged: Sequence[Tensor]) -> None:
     if not judged:
         raise ValueError("adversarial: got no logits, wanted those of each scale")
     for logits in judged:
-        bounds("adversarial", "what the discriminator says", logits)
+        finite("adversarial", "what the discriminator says", wide(logits).sum())
 
 
 def _mean(scales: Sequence[Tensor]) -> Tensor:

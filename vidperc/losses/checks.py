@@ -64,6 +64,16 @@ def bounds(name: str, what: str, values: Tensor) -> tuple[float, float]:
     return low, high
 
 
+def finite(name: str, what: str, value: Tensor) -> Tensor:
+    """The value, a scalar. Raises ValueError, beginning with the name, where it is no finite number.
+
+    Enough to look at for large features: what is not a number in one of them is none in their mean.
+    """
+    if not bool(torch.isfinite(value.detach())):
+        raise ValueError(f"{name}: {what} holds NaN or infinity, wanted numbers; look at what made it")
+    return value
+
+
 def check_clip(name: str, clip: Tensor) -> None:
     """Raises ValueError, beginning with the name, unless this is (N,T,3,H,W) with at least two frames."""
     if clip.ndim != 5:

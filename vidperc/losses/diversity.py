@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from vidperc.losses.checks import bounds
+from vidperc.losses.checks import finite
 from vidperc.losses.feature import Features, feature_distance
 from vidperc.losses.term import LayerWeights, Need, Opened, Term, Wanted, check_layers
 
@@ -36,10 +36,9 @@ def diversity_loss(out: Features, weights: LayerWeights, *, margin: float = 0.3)
         features = out[layer]
         if len(features) < 2:
             raise ValueError(f"diversity: got {len(features)} output, wanted at least 2 to push apart")
-        bounds("diversity", layer, features)
         one, other = torch.combinations(torch.arange(len(features), device=features.device)).unbind(1)
         apart = feature_distance(features[one], features[other], distance="cosine").flatten(1).mean(dim=1)  # (pairs,)
-        parts.append(weight * (margin - apart).clamp(min=0).mean())
+        parts.append(weight * finite("diversity", layer, (margin - apart).clamp(min=0).mean()))
     if not parts:
         raise ValueError("diversity: got no layers, wanted a layer and its weight")
     return sum(parts[1:], start=parts[0])

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vidperc.losses.checks import bounds, wide
+from vidperc.losses.checks import finite, wide
 from vidperc.losses.term import Distance, LayerWeights, Opened, Term, Wanted, check_layers
 
 # Inside the roots of the cosine: outside, the gradient of a position without features is not a number.
@@ -59,8 +59,7 @@ def sum_layers(name: str, one: Features, other: Features, weights: LayerWeights,
         a, b = one[layer], other[layer]
         if a.shape != b.shape or a.ndim < 4 or not a.numel():
             raise ValueError(f"{name}: {layer} got {tuple(a.shape)} and {tuple(b.shape)}, wanted equal (N,C,h,w)")
-        bounds(name, layer, a)
-        parts.append(weight * apart(a, b))
+        parts.append(weight * finite(name, layer, apart(a, b)))
     if not parts:
         raise ValueError(f"{name}: got no layers, wanted a layer and its weight")
     return sum(parts[1:], start=parts[0])

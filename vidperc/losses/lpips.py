@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from vidperc.losses.checks import bounds
+from vidperc.losses.checks import finite
 from vidperc.losses.term import Opened, Term, Wanted
 from vidperc.perception.lpips import TRUNKS, LpipsHeads, load_heads
 
@@ -39,8 +39,6 @@ class Lpips(Term):
 
         def measure(view: View) -> Tensor:
             out, true = ([view.features(wanted, which)[layer] for layer in wanted.layers] for which in ("out", "true"))
-            for layer, features in zip(wanted.layers, out, strict=True):
-                bounds("lpips", layer, features)
-            return heads(out, true).mean()
+            return finite("lpips", "what its trunk gave", heads(out, true).mean())
 
         return Opened(measure=measure, networks=(heads,))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from vidperc.losses.checks import bounds
+from vidperc.losses.checks import finite
 from vidperc.losses.feature import Features
 from vidperc.losses.term import LayerWeights, Need, Opened, Term, Wanted, check_layers
 from vidperc.perception.gram import gram
@@ -39,8 +39,8 @@ def style_loss(out: Features, style: Features, weights: LayerWeights) -> Tensor:
                 f"style: {layer} got {tuple(ours.shape)} and {tuple(theirs.shape)}, wanted as many channels, and one "
                 "style for all or one for each"
             )
-        bounds("style", layer, ours)
-        parts.append(weight * (gram(ours) - gram(theirs)).square().sum(dim=(1, 2)).mean())
+        apart = (gram(ours) - gram(theirs)).square().sum(dim=(1, 2)).mean()
+        parts.append(weight * finite("style", layer, apart))
     if not parts:
         raise ValueError("style: got no layers, wanted a layer and its weight")
     return sum(parts[1:], start=parts[0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from vidperc.losses.along import Steps, change_along
-from vidperc.losses.checks import bounds
+from vidperc.losses.checks import finite
 from vidperc.losses.feature import Features
 from vidperc.losses.term import LayerWeights, Need, Opened, Term, Wanted, check_layers
 
@@ -48,9 +48,9 @@ def temporal_feature_loss(
                 f"temporal-feature: {layer} got {tuple(here.shape)} and {tuple(there.shape)}, wanted "
                 f"({len(steps.flow)},C,h,w) twice, as many as there are steps"
             )
-        bounds("temporal-feature", layer, here)
         sized = steps.at_stride((here.shape[-2], here.shape[-1]), strides[layer])
-        parts.append(weight * change_along(here, there, sized, distance=distance, detach_before=detach_before))
+        apart = change_along(here, there, sized, distance=distance, detach_before=detach_before)
+        parts.append(weight * finite("temporal-feature", layer, apart))
     if not parts:
         raise ValueError("temporal-feature: got no layers, wanted a layer and its weight")
     return sum(parts[1:], start=parts[0])
