@@ -208,6 +208,21 @@ def test_lpips_comes_with_its_weights(vidperc, clips):
     assert list(rows(out)) == ["lpips@squeeze", "movement@cells48", "detail@gradient"]
 
 
+@pytest.mark.skipif(TEST_DATA is None, reason=NO_TEST_DATA)
+def test_the_folder_of_weights_may_be_in_the_environment(vidperc, clips, monkeypatch):
+    monkeypatch.setenv("VIDPERC_WEIGHTS", str(TEST_DATA / "weights"))
+    _, out, _ = vidperc("source.mp4", "coarse.mp4", "--cuts", "none")
+    assert "lpips@squeeze" in rows(out)
+    chosen = "lpips,flolpips,tlp,ssim,temporal-ssim"
+    _, out, _ = vidperc("source.mp4", "coarse.mp4", "--metrics", chosen, "--json", "figures.json", "--cuts", "none")
+    names = ["ssim@rgb", "ssim@y601", "lpips@squeeze", "flolpips@squeeze,farneback", "temporal-ssim@dis-balanced"]
+    assert list(rows(out))[:6] == [*names, "tlp100@squeeze"]
+    found = json.loads(Path("figures.json").read_text())["metrics"]
+    assert len(found["tlp100@squeeze"]["values"]) == 12
+    assert [figure is None for figure in found["tlp100@squeeze"]["values"]] == [True] + [False] * 11
+    assert found["temporal-ssim@dis-balanced"]["true_mean"] > 0.5
+
+
 def test_videos_that_do_not_fit_each_other(refused):
     refused("source.mp4", "short.mp4", told=["short.mp4: ends after 9 frames, 9 of 12", "cut the longer one"])
     refused("short.mp4", "source.mp4", told=["short.mp4: ends after 9 frames, 9 of 12"])
@@ -227,12 +242,24 @@ def test_files_that_cannot_be_used(refused, clips):
     refused("source.mp4", "source.mp4", "--json", "missing/f.json", told=["no such folder, the figures cannot be"])
     refused("source.mp4", "source.mp4", "--json", "figures.txt", told=["--json figures.txt: got the ending .txt"])
     refused("source.mp4", "source.mp4", "--cuts", "missing.txt", told=["missing.txt: no such file"])
-    refused("source.mp4", "source.mp4", "--weights", ".", told=["squeezenet1_1.fp16.pth: not found"])
+    refused(
+        "source.mp4", "source.mp4", "--weights", ".", told=["squeezenet1_1-b8a52dc0.pth: not found", "fetch https://"]
+    )
 
 
 def test_options_that_cannot_be(refused):
-    refused("source.mp4", "source.mp4", "--metrics", "vmaf", told=["--metrics: got 'vmaf', wanted some of psnr, lpips"])
-    refused("source.mp4", "source.mp4", "--metrics", "lpips", told=["--metrics: lpips needs its weights", "--weights"])
+    refused(
+        "source.mp4", "source.mp4", "--metrics", "psnr,dreams", told=["--metrics: got 'dreams', wanted some of psnr"]
+    )
+    refused(
+        "source.mp4", "source.mp4", "--metrics", "tlp", "--lpips", "resnet",
+        told=["--lpips: got 'resnet', wanted one of squeeze, alex, vgg"],
+    )  # fmt: skip
+    refused("source.mp4", "source.mp4", "--metrics", "fvd", "--fvd", "magic", told=["unknown 3D backbone 'magic'"])
+    refused(
+        "source.mp4", "source.mp4", "--metrics", "ms-ssim",
+        told=["source.mp4: has 96x64 pixels, wanted sides of at least 161 for ms-ssim@y601"],
+    )  # fmt: skip
     refused(
         "source.mp4",
         "source.mp4",
@@ -250,4 +277,4 @@ def test_short_names_are_in_the_help():
     from vidperc.metrics.table import METRICS
 
     text = (Path(__file__).parents[2] / "vidperc" / "cli.py").read_text()
-    assert f"Of {', '.join(METRICS)}; comma-separated." in text
+    assert f"Of {', '.join(METRICS)}; comma-separated." in text.replace('"\n            "', "")

@@ -13,7 +13,8 @@ from tests.clips import make_clip, picture
 from vidperc.compare.comparison import score
 from vidperc.compare.videos import Means, compare_videos, fitting_metrics, steps_of
 from vidperc.errors import VidpercError
-from vidperc.metrics.table import DEFAULT, METRICS, Conditions, choose_metrics
+from vidperc.metrics.metric import Conditions
+from vidperc.metrics.table import DEFAULT, METRICS, choose_metrics
 from vidperc.motion.estimator import open_estimator
 from vidperc.video.aligned import Together, align
 

@@ -67,4 +67,4 @@ def test_absent_weights_are_named_in_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "squeezenet1_1.fp16.pth: not found" in done.stderr
+    assert "squeezenet1_1-b8a52dc0.pth: not found" in done.stderr

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from vidperc.commands.counter import Counter
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.compare.comparison import Comparison
 from vidperc.compare.videos import Means, compare_videos, fitting_metrics
 from vidperc.engine.cuts import cut_choice, given_cuts
 from vidperc.engine.plan import usable_cores
 from vidperc.errors import VidpercError
-from vidperc.metrics.table import DEFAULT, Metric
+from vidperc.metrics.metric import AnyMetric, Metric
+from vidperc.metrics.networks import open_networks
+from vidperc.metrics.table import DEFAULT, check_names
 from vidperc.motion.estimator import open_estimator
 from vidperc.motion.table import ESTIMATORS, EstimatorName, Preset
 from vidperc.version import __version__
 from vidperc.video.aligned import TimedVideo, align
 from vidperc.video.scan import find_cuts
-
-if TYPE_CHECKING:
-    from vidperc.perception.lpips import Lpips
 
 # What --motion takes, and metrics are named by: an estimator, with its preset where it has some.
 MOTIONS: Mapping[str, tuple[EstimatorName, Preset | None]] = {
@@ -35,9 +33,8 @@ MOTIONS: Mapping[str, tuple[EstimatorName, Preset | None]] = {
 }
 # A measure can afford more than a stage: its flow is nearer to the truth, at nearly twice the cost.
 DEFAULT_MOTION = "dis-balanced"
-
-# Without a terminal a line is printed this often, in seconds.
-_PLAIN_EVERY = 30.0
+# Names the folder of weights where no option does.
+WEIGHTS_VARIABLE = "VIDPERC_WEIGHTS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,8 @@ class MeasureOptions:
 
     metrics: short names, comma-separated; None for the usual ones. motion, motion_size, motion_weights: the flow
     estimator, the short side it works at, and the file of its weights. cuts, cut_threshold, fade_threshold: as for
-    `upscale`. weights: the folder of those of LPIPS.
+    `upscale`. weights: the folder of those that metrics look with. trunk: of LPIPS. fvd: the 3D
+    network of fvd, or the file of I3D.
     """
 
     source: Path
@@ -61,6 +59,8 @@ class MeasureOptions:
     cut_threshold: float | None = None
     fade_threshold: float | None = None
     weights: Path | None = None
+    trunk: str = "squeeze"
+    fvd: str = "own"
     json: Path | None = None
     no_progress: bool = False
 
@@ -72,11 +72,13 @@ def measure_video(options: MeasureOptions) -> int:
     """
     if options.json is not None:
         check_json_file(options.json, option="--json", what="the figures")
-    means = _means(options)
-    paths = [options.source, options.out, *([] if options.reference is None else [options.reference])]
-    videos = align(paths, in_order=options.in_order)
-    metrics = fitting_metrics(videos, _names(options), means)
-    with _Counter(show=not options.no_progress) as counter:
+    names = _names(options)
+    with Counter(show=not options.no_progress) as counter:
+        counter.begin("fetching weights", counted="bytes")
+        means = _means(options, names, counter.said)
+        paths = [options.source, options.out, *([] if options.reference is None else [options.reference])]
+        videos = align(paths, in_order=options.in_order)
+        metrics = fitting_metrics(videos, names, means)
         counter.begin("looking for cuts")
         cuts = _cuts(options, videos[0], counter.said)
         counter.begin("measuring")
@@ -90,11 +92,14 @@ def measure_video(options: MeasureOptions) -> int:
 
 def _names(options: MeasureOptions) -> Sequence[str]:
     if options.metrics is None:
-        return (*DEFAULT, *(["lpips"] if options.weights is not None else []))
-    return [name.strip() for name in options.metrics.split(",") if name.strip()]
+        has_weights = options.weights is not None or bool(os.environ.get(WEIGHTS_VARIABLE))
+        return (*DEFAULT, *(["lpips"] if has_weights else []))
+    names = [name.strip() for name in options.metrics.split(",") if name.strip()]
+    check_names(names)
+    return names
 
 
-def _means(options: MeasureOptions) -> Means:
+def _means(options: MeasureOptions, names: Sequence[str], said: Callable[[int, int], None]) -> Means:
     if options.motion not in MOTIONS:
         raise VidpercError(f"--motion: got {options.motion!r}, wanted one of {', '.join(MOTIONS)}")
     name, preset = MOTIONS[options.motion]
@@ -102,16 +107,11 @@ def _means(options: MeasureOptions) -> Means:
         raise VidpercError(
             f"--motion-weights: {options.motion} takes none; leave it out, or choose a RAFT with --motion"
         )
-    lpips: Lpips | None = None
-    if options.weights is not None:
-        from vidperc.perception.lpips import load_lpips  # torchvision takes longer than all the rest
-
-        lpips = load_lpips(options.weights)
     return Means(
         estimator=open_estimator(name, preset=preset, weights=options.motion_weights),
         motion=options.motion,
         size=options.motion_size,
-        lpips=lpips,
+        networks=open_networks(names, weights=options.weights, trunk=options.trunk, fvd=options.fvd, said=said),
     )
 
 
@@ -138,7 +138,7 @@ def _lines(found: Comparison, videos: Sequence[TimedVideo]) -> Iterator[str]:
     yield f"{'':{wide}}{'OUT':>12}{found.against:>12}"
     for series in found.series:
         metric = series.metric
-        true = _number(series.true_mean(), metric) if metric.of_true is not None else ""
+        true = _number(series.true_mean(), metric) if isinstance(metric, Metric) and metric.of_true is not None else ""
         better = f"{metric.better} is better" if metric.better else ""
         yield f"{metric.name:{wide}}{_number(series.mean(), metric):>12}{true:>12}  {metric.unit:5}  {better}".rstrip()
     for note in found.notes():
@@ -160,7 +160,7 @@ def _shot_lines(found: Comparison) -> Iterator[str]:
         yield row + "".join(f"{figure:>{width}}" for figure, width in zip(figures, wide, strict=True))
 
 
-def _number(figure: float | None, metric: Metric) -> str:
+def _number(figure: float | None, metric: AnyMetric) -> str:
     return "-" if figure is None else f"{figure:{metric.form}}"
 
 
@@ -195,35 +195,3 @@ def _facts(found: Comparison, videos: Sequence[TimedVideo], means: Means) -> dic
         ],
         "notes": list(found.notes()),
     }
-
-
-class _Counter:
-    """Frames done, on stderr: a bar on a terminal, a line now and then elsewhere. A context manager."""
-
-    def __init__(self, *, show: bool) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._plain = show and not self._console.is_terminal
-        self._printed = perf_counter()
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not show or self._plain)
-        self._name = ""
-        self._task: TaskID | None = None
-
-    def begin(self, name: str) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._name, self._task = name, self._bar.add_task(name, total=None)
-
-    def said(self, done: int, total: int) -> None:
-        if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
-        if self._plain and perf_counter() - self._printed > _PLAIN_EVERY:
-            self._printed = perf_counter()
-            self._console.print(f"{self._name}: {done} of {total} frames", markup=False)
-
-    def __enter__(self) -> _Counter:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from statistics import fmean
 from typing import Literal
 
+from vidperc.metrics.metric import AnyMetric, Metric, WholeMetric
+from vidperc.metrics.over_time import DETAIL, MOVEMENT
 from vidperc.metrics.step import Step
-from vidperc.metrics.table import DETAIL, MOVEMENT, Metric
 
 Against = Literal["SOURCE", "REFERENCE"]
 
@@ -28,15 +30,19 @@ LITTLE_COVERAGE = 0.5
 class Series:
     """The figures of one metric for each frame, None where there is none: of OUT, and of what it is held against.
 
+    out is empty where frames have no figures of their own: then there is one of the whole, and none of a part.
     true is empty where the metric is of both together.
     """
 
-    metric: Metric
+    metric: AnyMetric
     out: Sequence[float | None]
     true: Sequence[float | None] = ()
+    whole: float | None = None
 
     def mean(self, start: int = 0, stop: int | None = None) -> float | None:
         """Of OUT over the frames start to stop - 1; None where no frame has a figure."""
+        if not self.out and (start, stop) == (0, None):
+            return self.whole
         return self._mean(self.out[start:stop])
 
     def true_mean(self, start: int = 0, stop: int | None = None) -> float | None:
@@ -45,7 +51,8 @@ class Series:
 
     def _mean(self, figures: Iterable[float | None]) -> float | None:
         there = [figure for figure in figures if figure is not None]
-        kept = there[self.metric.drop : len(there) - self.metric.drop]
+        drop = self.metric.drop if isinstance(self.metric, Metric) else 0
+        kept = there[drop : len(there) - drop]
         return fmean(kept) if kept else None
 
 
@@ -105,26 +112,43 @@ class Comparison:
 
 
 def score(
-    steps: Iterable[tuple[Fraction, Step]], metrics: Sequence[Metric], *, against: Against = "SOURCE"
+    steps: Iterable[tuple[Fraction, Step]], metrics: Sequence[AnyMetric], *, against: Against = "SOURCE"
 ) -> Comparison:
     """Take every metric of every step; each comes with its time in seconds. Holds figures, no frames."""
     seconds: list[Fraction] = []
     shots: list[int] = []
-    out: list[list[float | None]] = [[] for _ in metrics]
-    true: list[list[float | None]] = [[] for _ in metrics]
-    for time, step in steps:
-        if step.before is None:
-            shots.append(len(seconds))
-        seconds.append(time)
-        for metric, of_out, of_true in zip(metrics, out, true, strict=True):
-            of_out.append(metric.measure(step))
-            if metric.of_true is not None:
-                of_true.append(metric.of_true(step))
-        del step  # the moment before it is needed no more
-    series = zip(metrics, out, true, strict=True)
-    return Comparison(
-        against=against,
-        seconds=tuple(seconds),
-        shots=tuple(shots),
-        series=tuple(Series(metric=metric, out=tuple(a), true=tuple(b)) for metric, a, b in series),
-    )
+    stepwise = [metric for metric in metrics if isinstance(metric, Metric)]
+    found = {metric.name: _Figures([], []) for metric in stepwise}
+    series: list[Series] = []
+    with ExitStack() as stack:
+        tallies = {
+            metric.name: stack.enter_context(closing(metric.begin()))
+            for metric in metrics
+            if isinstance(metric, WholeMetric)
+        }
+        for time, step in steps:
+            if step.before is None:
+                shots.append(len(seconds))
+            seconds.append(time)
+            for metric in stepwise:
+                found[metric.name].out.append(metric.measure(step))
+                if metric.of_true is not None:
+                    found[metric.name].true.append(metric.of_true(step))
+            for tally in tallies.values():
+                tally.add(step)
+            del step  # the moment before it is needed no more
+        for metric in metrics:
+            if isinstance(metric, Metric):
+                figures = found[metric.name]
+                series.append(Series(metric=metric, out=tuple(figures.out), true=tuple(figures.true)))
+            else:
+                tally = tallies[metric.name]
+                whole = tally.figure()
+                series.append(Series(metric=metric, out=tuple(tally.of_frames()), whole=whole))
+    return Comparison(against=against, seconds=tuple(seconds), shots=tuple(shots), series=tuple(series))
+
+
+@dataclass(frozen=True)
+class _Figures:
+    out: list[float | None]
+    true: list[float | None]

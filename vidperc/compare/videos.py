@@ -12,15 +12,16 @@ from torch import Tensor
 
 from vidperc.compare.comparison import Comparison, score
 from vidperc.errors import VidpercError
+from vidperc.metrics.metric import AnyMetric, Conditions
+from vidperc.metrics.networks import NO_NETWORKS, Networks
 from vidperc.metrics.step import Moment, Step
-from vidperc.metrics.table import Conditions, Metric, choose_metrics
+from vidperc.metrics.table import choose_metrics
 from vidperc.motion.find import find_motion
 from vidperc.motion.table import check_size
 from vidperc.video.aligned import TimedVideo, Together, read_together
 
 if TYPE_CHECKING:
     from vidperc.motion.estimator import FlowEstimator
-    from vidperc.perception.lpips import Lpips
     from vidperc.video.probe import VideoInfo
 
 # Encoders want even sides, so that one side may be off its share of the other by so much.
@@ -32,13 +33,13 @@ class Means:
     """What a comparison works with.
 
     estimator: of the source's motion. motion: what it is called in the names of metrics, with its preset.
-    size: the short side that it works at, in pixels; 0 for the source's own. lpips: loaded, if asked for.
+    size: the short side that it works at, in pixels; 0 for the source's own. networks: loaded, those asked for.
     """
 
     estimator: FlowEstimator
     motion: str
     size: int = 0
-    lpips: Lpips | None = None
+    networks: Networks = NO_NETWORKS
 
     @property
     def name(self) -> str:
@@ -46,7 +47,7 @@ class Means:
         return self.motion + (f",size{self.size}" if self.size else "")
 
 
-def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: Means) -> tuple[Metric, ...]:
+def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: Means) -> tuple[AnyMetric, ...]:
     """The metrics of these names, of metrics.table, as they are for videos of these sizes.
 
     videos: source, OUT, and perhaps a reference: the true picture at the size of OUT. Without one OUT is held against
@@ -62,7 +63,7 @@ def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: M
         # Super-resolution's convention; at one size, or at the source's, there is no border to leave out.
         crop=round(scale) if larger and reference else 0,
         motion=means.name,
-        lpips=means.lpips,
+        networks=means.networks,
     )
     metrics = choose_metrics(names, conditions)
     true = reference[0] if reference else source
@@ -72,7 +73,7 @@ def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: M
                 f"{true.path}: has {true.width}x{true.height} pixels, wanted sides of at least {metric.smallest} for "
                 f"{metric.name}; leave it out of --metrics"
             )
-    if _with_motion(metrics):
+    if any_along_motion(metrics):
         check_size(means.estimator.name, source.width, source.height, means.size)
     return metrics
 
@@ -80,7 +81,7 @@ def fitting_metrics(videos: Sequence[TimedVideo], names: Sequence[str], means: M
 @torch.inference_mode()
 def compare_videos(
     videos: Sequence[TimedVideo],
-    metrics: Sequence[Metric],
+    metrics: Sequence[AnyMetric],
     means: Means,
     *,
     cuts: Set[int] = frozenset(),
@@ -95,7 +96,7 @@ def compare_videos(
     Raises VidpercError where a video turns out, as it decodes, not to have a frame that another one shows.
     """
     shown = _told(read_together(videos, in_order=in_order), said, len(videos[0].pts))
-    steps = steps_of(shown, means, cuts=cuts, with_motion=_with_motion(metrics))
+    steps = steps_of(shown, means, cuts=cuts, with_motion=any_along_motion(metrics))
     return score(steps, metrics, against="SOURCE" if len(videos) == 2 else "REFERENCE")
 
 
@@ -136,7 +137,8 @@ def _told(shown: Iterable[Together], said: Callable[[int, int], None] | None, co
         yield together
 
 
-def _with_motion(metrics: Sequence[Metric]) -> bool:
+def any_along_motion(metrics: Sequence[AnyMetric]) -> bool:
+    """Whether some of these need the motion of the source."""
     return any(metric.needs_motion for metric in metrics)
 
 

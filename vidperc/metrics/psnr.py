@@ -40,7 +40,12 @@ def psnr_y601(one: Tensor, other: Tensor, *, crop: int = 0) -> Tensor:
     What super-resolution papers call Y-PSNR, with as many pixels cropped as the scale. The luma is that of the rounded
     codes and not rounded itself, whatever the matrix of the video.
     """
-    return psnr(*(16 + 219 / 255 * rgb_luma(rgb_codes(rgb)) for rgb in (one, other)), crop=crop).clamp(max=EQUAL_DB)
+    return psnr(limited_luma(one), limited_luma(other), crop=crop).clamp(max=EQUAL_DB)
+
+
+def limited_luma(rgb: Tensor) -> Tensor:
+    """Limited-range BT.601 luma in codes from 16 to 235, of the rounded codes of RGB (N,3,H,W) in [0,1]: (N,1,H,W)."""
+    return 16 + 219 / 255 * rgb_luma(rgb_codes(rgb))
 
 
 def rgb_codes(rgb: Tensor) -> Tensor:

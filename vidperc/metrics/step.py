@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
@@ -13,9 +14,24 @@ from vidperc.ops.resize import resize
 if TYPE_CHECKING:
     from vidperc.clip import Motion
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class _Remembering:
+    """Keeps what several metrics need of it, so that it is made once; it goes when the moment or step goes."""
+
+    _made: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gave at the first call with this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment(_Remembering):
     """What the videos show at one time.
 
     out: (3,H,W) float32 RGB, nominal [0,1]: the frame that is measured.
@@ -32,7 +48,7 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(_Remembering):
     """One moment, the one before it, and how the source moved between them.
 
     before: None at the start of a shot: what a cut separates is not compared.
