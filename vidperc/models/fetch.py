@@ -108,7 +108,8 @@ def _fetch(wanted: PublishedWeights, path: Path, otherwise: str, said: Said | No
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise VidpercError(
             f"{wanted.of}: its weights are not here and could not be fetched ({reason}); fetch {wanted.url} on a "
-            f"machine with a connection and put it at {path}, or into the folder that {WEIGHTS_VARIABLE} names{otherwise}"
+            f"machine with a connection and put it at {path}, or into the folder that {WEIGHTS_VARIABLE} "
+            f"names{otherwise}"
         ) from error
 
 

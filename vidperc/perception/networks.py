@@ -73,7 +73,8 @@ _WCT_BLOCKS = ((2, 16, 64), (2, 32, 128), (4, 64, 256), (4, 128, 512), (1, 128, 
 class Wct16x(nn.Module):
     """The 16 times smaller encoder of VGG-19's features, with the 1x1 layers that bring them to VGG-19's widths.
 
-    Its layers are run one by one. It takes RGB in [0,1]: its first layer learned what Caffe's networks want. Borders are mirrored.
+    Its layers are run one by one. It takes RGB in [0,1]: its first layer learned what Caffe's networks want. Borders
+    are mirrored.
     Source: H. Wang et al., "Collaborative Distillation for Ultra-Resolution Universal Style Transfer", 2020
     (doi:10.1109/CVPR42600.2020.00193).
     """
