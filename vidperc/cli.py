@@ -133,6 +133,12 @@ DebugMotion = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+LpipsTrunk = Annotated[
+    str, typer.Option("--lpips", help="The network of lpips, tlp and flolpips: squeeze, alex or vgg.", metavar="NAME")
+]
+FvdNetwork = Annotated[
+    str, typer.Option("--fvd", help="The network of fvd: own, r3d_18, ..., or the file of I3D.", metavar="NAME")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; do nothing.", rich_help_panel=RUN)]
 Report = Annotated[Path | None, typer.Option("--report", help="Write what was done as JSON.", rich_help_panel=RUN)]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Only results and warnings.", rich_help_panel=RUN)]
@@ -335,14 +341,22 @@ def measure(
         str | None,
         typer.Option(
             "--metrics",
-            help="Of psnr, lpips, warping-error, flicker, tof, tof-paper; comma-separated.",
+            help="Of psnr, ssim, ms-ssim, lpips, dists, flolpips, vmaf, warping-error, temporal-ssim, flicker, tof, "
+            "tof-paper, tlp, fvd; comma-separated.",
             rich_help_panel=WHAT,
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", help="Folder of LPIPS's weights; it is measured then.", rich_help_panel=WHAT),
+        typer.Option(
+            "--weights-dir",
+            "--weights",
+            help="Folder of the weights of networks that metrics look with; lpips is measured then.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
+    lpips: LpipsTrunk = "squeeze",
+    fvd: FvdNetwork = "own",
     motion: Annotated[
         str,
         typer.Option(
@@ -380,6 +394,8 @@ def measure(
             json=json,
             metrics=metrics,
             weights=weights,
+            trunk=lpips,
+            fvd=fvd,
             motion=motion,
             motion_size=motion_size,
             motion_weights=motion_weights,
@@ -387,6 +403,46 @@ def measure(
             cut_threshold=cut_threshold,
             fade_threshold=fade_threshold,
             no_progress=no_progress,
+        )
+    )
+
+
+@app.command()
+def evaluate(
+    evaluation: Annotated[
+        str, typer.Argument(help="images, vid4, or a YAML file such as those in configs/.", show_default=False)
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder that holds the folders of its sets.", show_default=False)
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights-dir", help="Folder of the weights of networks that metrics look with."),
+    ] = None,
+    lpips: LpipsTrunk = "squeeze",
+    fvd: FvdNetwork = "own",
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every figure to this file, a line each.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> int:
+    """Measure networks on test sets: pictures or clips made small, enlarged, and held against what they were.
+
+    One table for each set, way of making small, and scale.
+    """
+    from vidperc.commands.evaluate import EvaluateOptions, evaluate_networks
+
+    return evaluate_networks(
+        EvaluateOptions(
+            evaluation=evaluation,
+            data=data,
+            weights=weights,
+            trunk=lpips,
+            fvd=fvd,
+            csv=csv,
+            json=json,
+            device=device,
+            precision=precision,
         )
     )
 

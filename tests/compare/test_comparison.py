@@ -5,8 +5,8 @@ import torch
 
 from tests.clips import picture
 from vidperc.compare.comparison import Comparison, Series, score
-from vidperc.metrics.step import Moment, Step
 from vidperc.metrics.metric import Conditions, Metric
+from vidperc.metrics.step import Moment, Step
 from vidperc.metrics.table import choose_metrics
 
 FRAMES = 12

@@ -59,7 +59,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
     stages = [stage for stage in spec.stages if isinstance(stage, Upscale)]
     cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale).cards)
     remarks: list[str] = []
-    device = _device(wishes.device, remarks)
+    device = choose_device(wishes.device, remarks)
     torch.set_num_threads(task.threads)
     takes_luma = spec.takes_luma and task.guide is None  # what another program made may flicker in colour, too
     load = Load(
@@ -78,7 +78,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
     budget = _budget(wishes, task.workers)
     placement = Placement(
         device=device,
-        precision=_precision(wishes.precision, device, cards, remarks),
+        precision=choose_precision(wishes.precision, device, cards, remarks),
         tile=wishes.tile or 0,
         chunk=wishes.chunk or _chunk(width, height, device),
         threads=task.threads,
@@ -122,7 +122,11 @@ def _budget(wishes: Wishes, workers: int) -> int:
     return (allowed - PARENT_BYTES) // workers
 
 
-def _device(wish: str, remarks: list[str]) -> str:
+def choose_device(wish: str, remarks: list[str]) -> str:
+    """A torch device for what the user asked, "auto" say; remarks get a line where it was chosen for them.
+
+    Raises VidpercError for a device that is none, or is not there.
+    """
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wish == "auto":
         device = "cuda:0" if available else "cpu"
@@ -138,7 +142,11 @@ def _device(wish: str, remarks: list[str]) -> str:
     return f"cuda:{number or 0}"
 
 
-def _precision(wish: str, device: str, cards: tuple[ModelCard, ...], remarks: list[str]) -> Precision:
+def choose_precision(wish: str, device: str, cards: tuple[ModelCard, ...], remarks: list[str]) -> Precision:
+    """The type in which these networks run there, for what the user asked; remarks as for `choose_device`.
+
+    Raises VidpercError for a name that is none.
+    """
     names: dict[str, Precision] = {
         "float32": "float32",
         "fp32": "float32",
