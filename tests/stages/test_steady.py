@@ -172,6 +172,16 @@ def test_what_happens_in_the_source_passes(happens, told):
     assert (held - plain).square().mean() < 0.8 * (noisy - plain).square().mean()
 
 
+def test_no_outline_stays_behind_on_the_ground():
+    # What flow does beside a fast foreground: the ground goes along with it, and passes for the same surface.
+    ground = torch.full((4, 3, *SIZE), 0.6)
+    made = resize(ground, (2 * SIZE[0], 2 * SIZE[1]), "bicubic")
+    for n in range(4):
+        made[n, :, :, 60 + 40 * n : 62 + 40 * n] -= 0.3
+    out = run((FindMotion(), Steady()), ground, made=made)
+    assert (made[3] - out[3]).abs()[..., :150].max() < CODE
+
+
 def test_nothing_lags():
     """Each steadied frame is nearer to the clean frame of its own time than to those before and after."""
     source = pan(step=2)

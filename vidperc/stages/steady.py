@@ -20,6 +20,9 @@ _MOST_HELD = 0.9
 # A state is forgotten when less than this is left of it: one code of 8 bits, should all of it have been wrong.
 _FORGOTTEN = 1 / 256
 
+# Squared gradient of detail below which nobody sees it: half a code of 8 bits, per pixel.
+_UNSEEN = (0.5 / 255) ** 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Steady:
@@ -27,7 +30,8 @@ class Steady:
 
     What is held is the difference between a frame and the source's own, enlarged by bicubic: the source's light,
     colour and movement pass at once. It is mixed with what was shown before, moved to where the source moved, as far
-    as the source shows the same surface there and looks as it did.
+    as the source shows the same surface there and looks as it did, and as the new frame has detail there, too: where
+    flow drags the ground along with what moves over it, outlines would stay behind on it.
 
     strength: 0 to leave frames as they are, to 1 for nine tenths of a frame's detail from the frames before.
     tolerance: how much the source may change along its motion, in 8-bit codes, until its detail is taken anew.
@@ -90,6 +94,7 @@ class Steady:
                     detail = single.frames - base
                     if before is not None and held is not None and single.shot == shot:
                         weight, moved = self._kept(single, before, held)
+                        weight = weight.mul_(_still_there(detail, moved))
                         # A lerp in which the weights of a hidden pixel are exactly 0: its detail is the new one.
                         detail = detail.addcmul_(weight, moved.sub_(detail))
                     shot, before, held = single.shot, single.source, detail
@@ -123,6 +128,29 @@ class Steady:
         # Over 5x5 pixels: noise averages out, and no single pixel is alike by chance.
         changed = F.avg_pool2d(F.pad(changed, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
         return changed.mul_(-((255 / self.tolerance) ** 2)).exp_()
+
+
+def _still_there(detail: Tensor, moved: Tensor) -> Tensor:
+    """1 where the new detail (1,C,H,W) is as strong as the held one, towards 0 where it is weaker, (1,1,H,W).
+
+    As the squared ratio of their energies, both over 8x8 pixels: detail that changes keeps its energy, a ghost has it
+    alone.
+    """
+    import torch.nn.functional as F
+
+    new, old = (_energy(planes) for planes in (detail, moved))
+    share = new.add_(_UNSEEN).div_(old.add_(_UNSEEN)).clamp_(max=1).square_()
+    return F.interpolate(share, size=detail.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _energy(planes: Tensor) -> Tensor:
+    """The mean squared gradient of planes (1,C,H,W) about every fourth pixel, (1,1,~H/4,~W/4)."""
+    import torch.nn.functional as F
+
+    across = F.pad(planes.diff(dim=3), (0, 1)).square_()
+    down = F.pad(planes.diff(dim=2), (0, 0, 0, 1)).square_()
+    squared = across.add_(down).mean(dim=1, keepdim=True)
+    return F.avg_pool2d(squared, 8, stride=4, padding=2, ceil_mode=True, count_include_pad=False)
 
 
 def _enlarged(clip: Clip) -> Tensor:
