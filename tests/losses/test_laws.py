@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.losses.made_up import TinyBackbone, TinyVideoBackbone, pictures
 from vidperc.losses.along import Steps
 from vidperc.losses.feature import feature_loss
+from vidperc.losses.opponent import opponent_loss
 from vidperc.losses.ping_pong import ping_pong
 from vidperc.losses.pixel import charbonnier, l1, mse
 from vidperc.losses.structure import ms_ssim_loss, ssim_loss
@@ -61,6 +62,8 @@ LOSSES: dict[str, tuple[Loss, tuple[int, ...], float]] = {
     "l1": (l1, PICTURE, 0),
     "mse": (mse, PICTURE, 0),
     "charbonnier": (charbonnier, PICTURE, 1e-6),
+    "opponent": (opponent_loss, PICTURE, 0),
+    "opponent l2": (partial(opponent_loss, distance="l2", red_green=3.0), PICTURE, 0),
     "ssim": (ssim_loss, PICTURE, 0),
     "ms-ssim": (ms_ssim_loss, (1, 3, 161, 162), 0),
     "feature l2": (features(feature_loss, distance="l2"), PICTURE, 0),
@@ -151,7 +154,7 @@ def test_double_precision_is_kept(name: str) -> None:
 
 OF_PICTURES: dict[str, tuple[Loss, tuple[int, ...]]] = {
     name: LOSSES[name][:2]
-    for name in ("l1", "mse", "charbonnier", "ssim", "ms-ssim", "temporal-difference", "ping-pong")
+    for name in ("l1", "mse", "charbonnier", "opponent", "ssim", "ms-ssim", "temporal-difference", "ping-pong")
 } | {"total-variation": (lambda out, _: total_variation(out), PICTURE)}
 
 
