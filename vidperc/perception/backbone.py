@@ -176,5 +176,20 @@ def _smallest(body: nn.Module) -> int:
     return high
 
 
+def _open_vit(name: str, layers: Sequence[str], weights: Path | None, _said: Said | None) -> Backbone:
+    from vidperc.perception.vit import blocks, open_vit
+
+    check_layers(name, layers, blocks(name))
+    body, statistics = open_vit(name, layers, weights)
+    strides = dict.fromkeys(layers, body.patch)
+    mean, spread = statistics["mean"], statistics["spread"]
+    return Backbone(name, body, strides=strides, smallest=body.patch, mean=mean, spread=spread)
+
+
 Open = Callable[[str, Sequence[str], Path | None, Said | None], Backbone]
-BACKBONES: Mapping[str, Open] = dict.fromkeys(NETWORKS, _open_network)
+BACKBONES: Mapping[str, Open] = {
+    **dict.fromkeys(NETWORKS, _open_network),
+    "clip": _open_vit,
+    "dino": _open_vit,
+    "dinov2": _open_vit,
+}

@@ -44,7 +44,7 @@ TRUNKS: Mapping[str, PublishedWeights] = {
 WCT16X = PublishedWeights(
     of="wct16x",
     url=f"{_WCT}/5SE.pth",
-    sha256="9417c34d0d8d",
+    sha256="9417c34d0d8d621bc6af78be745f1b8d30f5f210efa01e50655c60eb3770816b",
     paths=("wct16x/5SE.pth",),
 )
 
