@@ -101,7 +101,7 @@ def _seen(
     """What the term looks at in one step.
 
     A network with strides does not see some patterns of single pixels, into which free pixels would run; a network
-    that is trained cannot make them. So the picture is cut off at another place in every step, where no motion is of it.
+    that is trained is cropped at random. So is the picture here, in every step, where no motion belongs to it.
     """
     if any("motion" in term.needs for term in objective.terms):
         return Sample(out=out, true=source, motion=motion)
