@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from vidperc.cli import main
 from vidperc.models.luma_card import NAMES
+from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training import recipe as recipe_module
 
 RECIPE = """\
@@ -163,7 +164,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(vidperc: Vidperc, folder: Pat
 def test_recipes_are_listed_and_shown(vidperc: Vidperc, folder: Path) -> None:
     code, out, _ = vidperc("recipes", "list")
     assert code == 0
-    assert {line.split()[0] for line in out} == set(NAMES)
+    assert {line.split()[0] for line in out} == {*NAMES, OWN3D}
     code, out, _ = vidperc("recipes", "show", "fast-x2-real")
     assert code == 0
     assert "name: fast-x2-real" in out

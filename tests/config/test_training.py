@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from vidperc.config.training import built_in_recipes, load_recipe
+from vidperc.config.training import built_in_recipes, load_recipe, recipe_path
 from vidperc.errors import VidpercError
 from vidperc.models.luma_card import NAMES
+from vidperc.perception.own3d import NAME as OWN3D
+from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Degraded
 
 GOOD = """\
@@ -36,7 +39,7 @@ def refusal(tmp_path: Path):
 
 
 def test_every_shipped_network_has_its_recipe() -> None:
-    assert set(built_in_recipes()) == set(NAMES)
+    assert set(built_in_recipes()) == {*NAMES, OWN3D}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,3 +122,21 @@ def test_what_does_not_fit_is_told_with_its_line(refusal, change: tuple[str, str
 def test_an_empty_file_and_a_list_are_refused(refusal) -> None:
     assert "the file is empty, wanted a recipe" in refusal("# nothing\n")
     assert refusal("- name: mine\n").startswith("my.yaml:1: ")
+
+
+def test_the_recipe_of_the_3d_network_names_its_sources_with_their_licences() -> None:
+    recipe = load_recipe(OWN3D)
+    assert isinstance(recipe, Own3dRecipe)
+    assert recipe.name == OWN3D
+    assert recipe.images == ("images/train_photos", "images/gb82_cc0")
+    free = ("bbb_", "flower_540p_cc0", "friday_480p_bw_cc0", "intel_")
+    assert all(Path(video).name.startswith(free) for video in recipe.videos)
+    assert not any(Path(video).name.startswith(free) for video in recipe.held_out_videos)
+    for source in ("Big Buck Bunny", "CC-BY 3.0", "intel-iot-devkit", "CC-BY 4.0", "MDN", "CC0"):
+        assert source in recipe.data
+
+
+def test_a_mistake_in_a_recipe_of_a_3d_network_is_told_with_its_line(refusal: Callable[[str], str]) -> None:
+    text = recipe_path(OWN3D).read_text()
+    assert refusal(text.replace("frames: 16", "frame: 16")).startswith("my.yaml:9: unknown key 'frame', wanted one of")
+    assert refusal(text.replace("kind: own-3d", "kind: own-4d")).startswith('my.yaml:2: kind: got "own-4d", wanted ')

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
-from vidperc.training.images import Pair
+from vidperc.training.images import Pair, draw
 from vidperc.training.loop import Loss, Schedule, swapped, train
 
 SCHEDULE = Schedule(steps=30, batch=2, patch=6, learning_rate=0.02, warmup=5, ema=0.9)
@@ -56,14 +56,18 @@ def trained(
     validate: Callable[[nn.Module], dict[str, float]] = lambda _: {},
     said: list[str] | None = None,
 ) -> nn.Module:
+    learnt = pairs()
+
+    def crops(step: int) -> tuple[Tensor, Tensor]:
+        return draw(learnt, scale=2, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
+
     return train(
         network() if of is None else of,
         loss,
-        pairs(),
+        crops,
         schedule,
         checkpoint,
         recipe=recipe or {},
-        scale=2,
         validate=validate,
         every=every,
         say=(said if said is not None else []).append,

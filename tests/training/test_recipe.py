@@ -23,8 +23,8 @@ from vidperc.ops.resize import resize
 from vidperc.placement import Placement
 from vidperc.training import recipe as recipe_module
 from vidperc.training.images import Pair
-from vidperc.training.loop import Schedule
-from vidperc.training.recipe import Degraded, Recipe, begin_with, checkpoint_path, find_start, follow
+from vidperc.training.loop import Schedule, checkpoint_path
+from vidperc.training.recipe import Degraded, Recipe, begin_with, find_start, follow
 
 TINY = Recipe(
     name="tiny-x2",
@@ -113,7 +113,7 @@ def running(path: Path, luma: Tensor) -> Tensor:
 def test_the_folded_network_gives_what_the_trained_one_gives(data: Path, tmp_path: Path) -> None:
     path = followed(TINY, data, tmp_path)
     network = TrainableLuma(TINY.network, expand=TINY.expand)
-    saved = load_file(checkpoint_path(TINY, tmp_path))
+    saved = load_file(checkpoint_path(TINY.name, tmp_path))
     network.load_state_dict({name: saved[f"average.{name}"] for name, _ in network.named_parameters()}, strict=False)
     luma = rgb_luma(torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(0)))
     with torch.no_grad():
@@ -166,12 +166,12 @@ def test_degraded_pairs_are_made_once_and_measured(data: Path, tmp_path: Path, m
     assert card is not None
     assert "held_out Y-PSNR" in card.figures and "degraded held_out Y-PSNR" in card.figures
     assert made == [3, 5]
-    checkpoint_path(recipe, tmp_path).unlink()
+    checkpoint_path(recipe.name, tmp_path).unlink()
     said: list[str] = []
     followed(recipe, data, tmp_path, said)
     assert made == [3, 5, 3]
     assert "its pairs are taken" in said[0]
-    checkpoint_path(recipe, tmp_path).unlink()
+    checkpoint_path(recipe.name, tmp_path).unlink()
     followed(replace(recipe, sizes=(1.0,)), data, tmp_path)
     assert made == [3, 5, 3, 3, 5]
 
@@ -198,7 +198,7 @@ def test_a_start_is_told_and_needed_only_without_a_checkpoint(data: Path, tmp_pa
     assert said[0].startswith("tiny-x4: begins with 2 of its 3 layers from ")
     (tmp_path / "tiny-x2.safetensors").unlink()
     followed(recipe, data, tmp_path)
-    checkpoint_path(recipe, tmp_path).unlink()
+    checkpoint_path(recipe.name, tmp_path).unlink()
     with pytest.raises(VidpercError, match="no such file, wanted the network that start_from names"):
         followed(recipe, data, tmp_path)
 

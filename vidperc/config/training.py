@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -10,6 +11,7 @@ from vidperc.config.pipelines import built_in_folder
 from vidperc.config.validation import did_you_mean, validated
 from vidperc.config.yaml_lines import read_yaml
 from vidperc.errors import VidpercError
+from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Recipe
 
 PREFIX = "train_"
@@ -23,7 +25,16 @@ class _File(BaseModel):
     recipe: Recipe
 
 
+class _Own3dFile(BaseModel):
+    """The same around a recipe of the 3D network, which its `kind` tells from those of luma networks."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    recipe: Own3dRecipe
+
+
 _FILE = TypeAdapter(_File)
+_OWN3D_FILE = TypeAdapter(_Own3dFile)
 
 
 def built_in_recipes() -> dict[str, Path]:
@@ -32,7 +43,7 @@ def built_in_recipes() -> dict[str, Path]:
     return {path.stem.removeprefix(PREFIX): path for path in sorted(files, key=lambda path: path.stem)}
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str) -> Recipe | Own3dRecipe:
     """The recipe of a built-in name, with or without `train_` before it, or of a path that ends in .yaml or .yml.
 
     Raises VidpercError for an unknown name, and as `file:line: what, got, wanted` for a file that does not fit.
@@ -41,7 +52,10 @@ def load_recipe(name_or_path: str) -> Recipe:
     source = read_yaml(path)
     if source.data is None:
         raise VidpercError(f"{source.where(())}: the file is empty, wanted a recipe; `vidperc recipes show` prints one")
-    return validated(_FILE, {"recipe": source.data}, where=lambda key: source.where(key[1:])).recipe
+    data: dict[str, Any] = {"recipe": source.data}
+    if isinstance(source.data, dict) and "kind" in source.data:
+        return validated(_OWN3D_FILE, data, where=lambda key: source.where(key[1:])).recipe
+    return validated(_FILE, data, where=lambda key: source.where(key[1:])).recipe
 
 
 def recipe_path(name_or_path: str) -> Path:

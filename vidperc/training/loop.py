@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnkn
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
-from vidperc.training.images import Pair, draw
 
+Batch = tuple[Tensor, Tensor]  # what a network is given, and what is known of it
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Draw = Callable[[int], Batch]
 Parameters = Mapping[str, nn.Parameter]
 Tensors = Mapping[str, Tensor]
 Moments = Mapping[str, tuple[Tensor, Tensor]]
@@ -31,7 +32,7 @@ Facts = Mapping[str, Mapping[str, object]]
 class Schedule:
     """How long and how a network is trained.
 
-    steps: optimiser steps. batch: crops in each. patch: side of a small crop in pixels.
+    steps: optimiser steps. batch: crops in each. patch: side of a crop in pixels, of the small one of a pair.
     learning_rate: after the warm-up; falls to a hundredth along a cosine. warmup: steps in which it rises from zero.
     ema: how much of the running mean of the weights stays at each step.
     seed: of the first weights and of what is drawn.
@@ -55,26 +56,28 @@ class Schedule:
             raise ValueError(f"ema: got {self.ema}, wanted a share from 0 to below 1")
 
 
+def checkpoint_path(name: str, folder: Path) -> Path:
+    """Where an interrupted training of the network of this name goes on from."""
+    return folder / f"{name}.checkpoint.safetensors"
+
+
 def train(
     network: nn.Module,
     loss: Loss,
-    pairs: Sequence[Pair],
+    draw: Draw,
     schedule: Schedule,
     checkpoint: Path,
     *,
     recipe: Mapping[str, object],
-    scale: int,
     validate: Callable[[nn.Module], dict[str, float]],
     every: int,
     say: Callable[[str], None],
 ) -> nn.Module:
     """Train a network in place, from its checkpoint where there is one; returns it with the averaged weights.
 
-    loss: of the network, the small and the large crops, float32 RGB in [0,1].
-    checkpoint: a safetensors file, replaced every `every` steps. A run that was interrupted goes on from it exactly:
-    the crops of a step depend on the seed and the step alone.
+    loss: of the network and what was drawn. draw: what a step learns from; it depends on the step alone.
+    checkpoint: a safetensors file, replaced every `every` steps. A run that was interrupted goes on from it exactly.
     recipe: what else tells this training from another, as plain values; kept in the checkpoint.
-    scale: side of a large crop over that of its small one.
     validate: figures of the averaged network, told at every checkpoint.
     Raises VidpercError when the loss is no number, or the checkpoint is damaged or of another training.
     """
@@ -91,18 +94,15 @@ def train(
         first, second = moments[name]
         optimiser.state[value] = {"step": torch.tensor(float(start)), "exp_avg": first, "exp_avg_sq": second}
 
-    def crops(step: int) -> tuple[Tensor, Tensor]:
-        return draw(pairs, scale=scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
-
     began, recent = time.perf_counter(), 0.0
     with ThreadPoolExecutor(1) as loader:
-        coming = loader.submit(crops, start)
+        coming = loader.submit(draw, start)
         for step in range(start, schedule.steps):
-            small, large = coming.result()
-            coming = loader.submit(crops, step + 1)
+            given, known = coming.result()
+            coming = loader.submit(draw, step + 1)
             for group in optimiser.param_groups:
                 group["lr"] = _rate(schedule, step)
-            value = loss(network, small, large)
+            value = loss(network, given, known)
             optimiser.zero_grad()
             value.backward()
             norm = nn.utils.clip_grad_norm_(parameters.values(), 1.0)

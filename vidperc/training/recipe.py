@@ -19,8 +19,8 @@ from vidperc.models.luma_card import ARCHITECTURE, NAMES, luma_card, shipped_pat
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.training.degrade import load_pairs, make_degraded_pairs, save_pairs
-from vidperc.training.images import Pair, make_pairs, read_images
-from vidperc.training.loop import Schedule, train
+from vidperc.training.images import Pair, draw, make_pairs, read_images
+from vidperc.training.loop import Schedule, checkpoint_path, train
 from vidperc.training.luma import luma_loss, luma_psnr
 
 _CHECKPOINT_EVERY = 1000  # steps
@@ -90,11 +90,6 @@ class Recipe:
             )
 
 
-def checkpoint_path(recipe: Recipe, folder: Path) -> Path:
-    """Where an interrupted training goes on from."""
-    return folder / f"{recipe.name}.checkpoint.safetensors"
-
-
 def follow(recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Say, asked: str | None = None) -> Path:
     """Train the network of a recipe and write it to FOLDER/NAME.safetensors; returns that path.
 
@@ -112,24 +107,28 @@ def follow(recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Say, 
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.schedule.seed)
     network = TrainableLuma(recipe.network, expand=recipe.expand)
-    checkpoint = checkpoint_path(recipe, folder)
+    checkpoint = checkpoint_path(recipe.name, folder)
     if recipe.start_from is not None and not checkpoint.exists():
         start = find_start(recipe.start_from, folder)
         taken = begin_with(network, start)
         say(f"{recipe.name}: begins with {taken} of its {len(network.convolutions())} layers from {start}")
     measure = _validation(recipe, data)
     pairs = _pairs(recipe, data, folder, threads=threads, say=say)
+    schedule, scale = recipe.schedule, recipe.network.scale
+
+    def crops(step: int) -> tuple[Tensor, Tensor]:
+        return draw(pairs, scale=scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
+
     learnt = ("network", "expand", "images", "sizes", "degraded", "start_from")
     train(
         network,
         luma_loss,
-        pairs,
-        recipe.schedule,
+        crops,
+        schedule,
         checkpoint,
         recipe={key: value for key, value in asdict(recipe).items() if key in learnt},
-        scale=recipe.network.scale,
         validate=measure,
-        every=min(_CHECKPOINT_EVERY, recipe.schedule.steps),
+        every=min(_CHECKPOINT_EVERY, schedule.steps),
         say=say,
     )
     bicubic = measure(lambda luma: luma.new_zeros(1, recipe.network.scale**2, *luma.shape[-2:]))

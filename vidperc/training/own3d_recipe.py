@@ -1,0 +1,161 @@
+"""The recipe of the 3D network of our own: what it learns from, for how long, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor
+
+from vidperc.errors import VidpercError
+from vidperc.perception.own3d import ARCHITECTURE, Own3d
+from vidperc.training.images import Pixels, read_images, shrink
+from vidperc.training.lessons import FACTS, KINDS, SPEEDS, Material, draw_lessons
+from vidperc.training.loop import Schedule, checkpoint_path, train
+from vidperc.training.own3d import TrainableOwn3d, balance, own3d_loss, told_right
+from vidperc.training.scenes import read_scenes
+
+_CHECKPOINT_EVERY = 500  # steps
+_ASKED, _AT_ONCE = 480, 12  # clips that are measured at every checkpoint
+_BALANCED = 48  # clips over which the layers are brought to one scale
+_HELD_OUT_SEED, _BALANCE_SEED = 1, 2
+_SCENE_SIDE, _PHOTO_SIDE = 216, 360  # pixels of the shorter side, in memory
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own3dRecipe:
+    """How a 3D network teaches itself.
+
+    name: of the network and its files. summary: what the card says it is for. data: what the card says it learnt from.
+    frames: of a clip; `patch` in the schedule is its side. bfloat16: whether the network computes in it while it
+    learns. videos: files, inside the data folder; what is between their cuts is a scene. images: folders of photographs
+    there, over which a camera moves. held_out_videos, held_out_images: the same, measured at every checkpoint and never
+    learnt from.
+    """
+
+    kind: Literal["own-3d"] = "own-3d"
+    name: str
+    summary: str
+    data: str
+    frames: int = 16
+    bfloat16: bool = True
+    videos: tuple[str, ...]
+    images: tuple[str, ...] = ()
+    held_out_videos: tuple[str, ...]
+    held_out_images: tuple[str, ...] = ()
+    schedule: Schedule
+    licence: str = "Apache-2.0"
+
+    def __post_init__(self) -> None:
+        if self.frames < 4:
+            raise ValueError(f"frames: got {self.frames}, wanted at least 4")
+        if not 32 <= self.schedule.patch <= _SCENE_SIDE:
+            raise ValueError(f"schedule: got a patch of {self.schedule.patch}, wanted 32 to {_SCENE_SIDE}")
+        for name in ("videos", "held_out_videos"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: got none, wanted the name of a file")
+        both = {*self.videos, *self.images} & {*self.held_out_videos, *self.held_out_images}
+        if both:
+            raise ValueError(f"held_out_videos: {', '.join(sorted(both))} is learnt from too; leave it out of one")
+
+    @property
+    def parameters(self) -> int:
+        """Of the network, without the layer that answers."""
+        return sum(value.numel() for value in Own3d().parameters())
+
+
+def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int, say: Say, asked: str) -> Path:
+    """Train the network of a recipe and write it to FOLDER/NAME.safetensors; returns that path.
+
+    data: the folder that holds the recipe's files and folders. folder: gets the checkpoint too. asked: how the command
+    line names the recipe, for the card. say: is told what happens, a line each time.
+    Raises VidpercError for what is missing or cannot be read, and as `train` does.
+    """
+    missing = [name for name in (*recipe.videos, *recipe.held_out_videos) if not (data / name).is_file()]
+    if missing:
+        raise VidpercError(f"{data / missing[0]}: no such file, wanted a video that the recipe names; check --data")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VidpercError(f"{folder}: no folder can be made there ({error.strerror}); name another") from error
+    torch.set_num_threads(threads)
+    schedule = recipe.schedule
+    torch.manual_seed(schedule.seed)
+    network = TrainableOwn3d(bfloat16=recipe.bfloat16)
+    material = _material(recipe, data, recipe.videos, recipe.images, say)
+    held_out = _material(recipe, data, recipe.held_out_videos, recipe.held_out_images, say)
+
+    def lessons(material: Material, batch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        return draw_lessons(material, frames=recipe.frames, side=schedule.patch, batch=batch, seed=seed, step=step)
+
+    examined = [lessons(held_out, _AT_ONCE, _HELD_OUT_SEED, step) for step in range(_ASKED // _AT_ONCE)]
+    measure = told_right(examined)
+    learnt = ("frames", "bfloat16", "videos", "images")
+    train(
+        network,
+        own3d_loss,
+        lambda step: lessons(material, schedule.batch, schedule.seed, step),
+        schedule,
+        checkpoint_path(recipe.name, folder),
+        recipe={key: value for key, value in asdict(recipe).items() if key in learnt},
+        validate=measure,
+        every=min(_CHECKPOINT_EVERY, schedule.steps),
+        say=say,
+    )
+    path = folder / f"{recipe.name}.safetensors"
+    found = measure(network)
+    chance = {"backwards": 1 / 2, "speed": 1 / len(SPEEDS), "damage": _most_frequent(examined)}
+    figures = ", ".join(f"{name} {found[name]:.3f} (guessing {chance[name]:.3f})" for name in chance)
+    figures += "".join(f", {name} {found[name]:.3f}" for name in found if name not in chance)
+    shipped = network.folded()
+    balance(shipped, lessons(material, _BALANCED, _BALANCE_SEED, 0)[0])
+    _write(shipped, recipe, path, figures=f"on held-out scenes: {figures}", command=f"vidperc train {asked}")
+    return path
+
+
+def _material(recipe: Own3dRecipe, data: Path, videos: Sequence[str], images: Sequence[str], say: Say) -> Material:
+    paths = [data / name for name in videos]
+    scenes = read_scenes(paths, side=_SCENE_SIDE, least=recipe.frames, say=say)
+    if not scenes:
+        raise VidpercError(f"{paths[0]}: no scene has {recipe.frames} frames, in none of the videos; name longer ones")
+    photos = read_images([data / name for name in images]) if images else []
+    return Material(scenes, [_reduced(photo) for photo in photos])
+
+
+def _reduced(photo: Pixels) -> Pixels:
+    height, width = photo.shape[:2]
+    shorter = min(height, width)
+    if shorter <= _PHOTO_SIDE:
+        return photo
+    return shrink(photo, round(height * _PHOTO_SIDE / shorter), round(width * _PHOTO_SIDE / shorter))
+
+
+def _most_frequent(lessons: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """How often who always says the same of the damage is right, at best."""
+    kinds = torch.cat([facts[:, FACTS.index("damage")] for _, facts in lessons]).long()
+    return float(kinds.bincount(minlength=len(KINDS)).max() / len(kinds))
+
+
+def _write(network: Own3d, recipe: Own3dRecipe, path: Path, *, figures: str, command: str) -> None:
+    weights = {name: value.detach().half() for name, value in network.state_dict().items()}
+    facts = {
+        "architecture": ARCHITECTURE,
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "parameters": sum(value.numel() for value in weights.values()),
+        "licence": recipe.licence,
+        "data": recipe.data,
+        "steps": recipe.schedule.steps,
+        "seed": recipe.schedule.seed,
+        "command": f"{command} --data DATA --out FOLDER",
+        "figures": figures,
+    }
+    partial = path.with_suffix(".partial")
+    save_file(weights, partial, metadata={key: str(value) for key, value in facts.items()})
+    partial.replace(path)
