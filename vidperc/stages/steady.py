@@ -20,6 +20,9 @@ _MOST_HELD = 0.9
 # A state is forgotten when less than this is left of it: one code of 8 bits, should all of it have been wrong.
 _FORGOTTEN = 1 / 256
 
+# How much less energy than the held detail the new one may have: detail that comes and goes does, a ghost far less.
+_WEAKER = 16
+
 # Squared gradient of detail below which nobody sees it: half a code of 8 bits, per pixel.
 _UNSEEN = (0.5 / 255) ** 2
 
@@ -43,7 +46,7 @@ class Steady:
 
     kind: Literal["steady"] = "steady"
     strength: float = 0.9
-    tolerance: float = 32.0
+    tolerance: float = 26.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -131,15 +134,14 @@ class Steady:
 
 
 def _still_there(detail: Tensor, moved: Tensor) -> Tensor:
-    """1 where the new detail (1,C,H,W) is as strong as the held one, towards 0 where it is weaker, (1,1,H,W).
+    """1 where the new detail (1,C,H,W) is nearly as strong as the held one, towards 0 where it is weaker, (1,1,H,W).
 
-    As the squared ratio of their energies, both over 8x8 pixels: detail that changes keeps its energy, a ghost has it
-    alone.
+    By their energies over 8x8 pixels: what flickers keeps some of its own, a ghost has it alone.
     """
     import torch.nn.functional as F
 
     new, old = (_energy(planes) for planes in (detail, moved))
-    share = new.add_(_UNSEEN).div_(old.add_(_UNSEEN)).clamp_(max=1).square_()
+    share = new.mul_(_WEAKER).add_(_UNSEEN).div_(old.add_(_UNSEEN)).clamp_(max=1).square_()
     return F.interpolate(share, size=detail.shape[-2:], mode="bilinear", align_corners=False)
 
 
