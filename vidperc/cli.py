@@ -335,7 +335,7 @@ def measure(
         bool, typer.Option("--in-order", help="Pair frames by order, whatever their times.", rich_help_panel=IO)
     ] = False,
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write every frame's figures to this file.", rich_help_panel=IO)
+        Path | None, typer.Option("--json", help="Write all figures to this file, or over it.", rich_help_panel=IO)
     ] = None,
     metrics: Annotated[
         str | None,
@@ -422,7 +422,7 @@ def evaluate(
     lpips: LpipsTrunk = "squeeze",
     fvd: FvdNetwork = "own",
     csv: Annotated[Path | None, typer.Option("--csv", help="Write every figure to this file, a line each.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file, or over it.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> int:

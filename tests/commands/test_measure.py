@@ -193,6 +193,11 @@ def test_another_estimator_is_in_the_names(vidperc, clips):
     assert {"warping-error@farneback,size48", "coverage@farneback,size48"} <= set(rows(out))
 
 
+def test_a_size_that_the_source_does_not_have_is_not_in_the_names(vidperc, clips):
+    _, out, _ = vidperc("source.mp4", "coarse.mp4", "--metrics", "warping-error", "--motion-size", "9999")
+    assert "warping-error@dis-balanced" in rows(out)
+
+
 def test_frames_are_paired_by_order_where_asked(vidperc, clips):
     code, out, _ = vidperc("source.mp4", "late.mp4", "--in-order", "--metrics", "psnr")
     assert code == 0
@@ -251,6 +256,7 @@ def test_options_that_cannot_be(refused):
     refused(
         "source.mp4", "source.mp4", "--metrics", "psnr,dreams", told=["--metrics: got 'dreams', wanted some of psnr"]
     )
+    refused("source.mp4", "source.mp4", "--metrics", "psnr,,tof", told=["--metrics: got '', wanted some of psnr"])
     refused(
         "source.mp4", "source.mp4", "--metrics", "tlp", "--lpips", "resnet",
         told=["--lpips: got 'resnet', wanted one of squeeze, alex, vgg"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -78,6 +78,9 @@ def measure_video(options: MeasureOptions) -> int:
         means = _means(options, names, counter.said)
         paths = [options.source, options.out, *([] if options.reference is None else [options.reference])]
         videos = align(paths, in_order=options.in_order)
+        source = videos[0].info
+        if means.size >= min(source.width, source.height):
+            means = replace(means, size=0)  # as it is: figures of two names are not comparable
         metrics = fitting_metrics(videos, names, means)
         counter.begin("looking for cuts")
         cuts = _cuts(options, videos[0], counter.said)
@@ -94,7 +97,7 @@ def _names(options: MeasureOptions) -> Sequence[str]:
     if options.metrics is None:
         has_weights = options.weights is not None or bool(os.environ.get(WEIGHTS_VARIABLE))
         return (*DEFAULT, *(["lpips"] if has_weights else []))
-    names = [name.strip() for name in options.metrics.split(",") if name.strip()]
+    names = [name.strip() for name in options.metrics.split(",")]
     check_names(names)
     return names
 
