@@ -140,3 +140,15 @@ def test_a_mistake_in_a_recipe_of_a_3d_network_is_told_with_its_line(refusal: Ca
     text = recipe_path(OWN3D).read_text()
     assert refusal(text.replace("frames: 16", "frame: 16")).startswith("my.yaml:9: unknown key 'frame', wanted one of")
     assert refusal(text.replace("kind: own-3d", "kind: own-4d")).startswith('my.yaml:2: kind: got "own-4d", wanted ')
+
+
+def test_an_objective_stands_in_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(GOOD + "objective:\n  terms:\n    - kind: l1\n    - {kind: ssim, weight: 0.1}\n")
+    objective = load_recipe(str(path)).objective
+    assert [(term.called, term.weight) for term in objective.terms] == [("l1", 1.0), ("ssim", 0.1)]
+
+
+def test_a_mistake_in_an_objective_is_told_with_its_line(refusal) -> None:
+    told = refusal(GOOD + "objective:\n  terms:\n    - kind: l3\n")
+    assert told.startswith("my.yaml:11: unknown kind 'l3', wanted one of l1, mse")

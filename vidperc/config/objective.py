@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from vidperc.config.validation import validated
-from vidperc.config.yaml_lines import read_yaml
+from vidperc.config.yaml_lines import KeyPath, read_yaml
 from vidperc.errors import VidpercError
 from vidperc.losses.motion_choice import MotionChoice
 from vidperc.losses.objective import ObjectiveSpec
@@ -49,8 +50,16 @@ def load_objective(path: Path) -> ObjectiveSpec:
     source = read_yaml(path)
     if source.data is None:
         raise VidpercError(f"{source.where(())}: the file is empty, wanted `objective:` and its terms")
-    found = validated(_FILE, source.data, where=source.where).objective
+    return read_objective(source.data, where=source.where)
+
+
+def read_objective(data: object, *, where: Callable[[KeyPath], str]) -> ObjectiveSpec:
+    """The objective of a mapping whose only key is `objective`; where: says where a key stands in its file.
+
+    Raises VidpercError as `load_objective` does.
+    """
+    found = validated(_FILE, data, where=where).objective
     try:
         return ObjectiveSpec(terms=tuple(found.terms), motion=found.motion)
     except ValueError as error:
-        raise VidpercError(f"{source.where(('objective', 'terms'))}: {error}") from error
+        raise VidpercError(f"{where(('objective', 'terms'))}: {error}") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from vidperc.config.objective import read_objective
 from vidperc.config.pipelines import built_in_folder
 from vidperc.config.validation import did_you_mean, validated
 from vidperc.config.yaml_lines import read_yaml
@@ -52,10 +54,17 @@ def load_recipe(name_or_path: str) -> Recipe | Own3dRecipe:
     source = read_yaml(path)
     if source.data is None:
         raise VidpercError(f"{source.where(())}: the file is empty, wanted a recipe; `vidperc recipes show` prints one")
-    data: dict[str, Any] = {"recipe": source.data}
-    if isinstance(source.data, dict) and "kind" in source.data:
-        return validated(_OWN3D_FILE, data, where=lambda key: source.where(key[1:])).recipe
-    return validated(_FILE, data, where=lambda key: source.where(key[1:])).recipe
+    if not isinstance(source.data, dict):
+        return validated(_FILE, {"recipe": source.data}, where=lambda key: source.where(key[1:])).recipe
+    data = cast("dict[str, Any]", source.data)
+    if "kind" in data:
+        return validated(_OWN3D_FILE, {"recipe": data}, where=lambda key: source.where(key[1:])).recipe
+    # The terms of an objective are of many types, which a recipe need not know of.
+    rest = {key: value for key, value in data.items() if key != "objective"}
+    recipe = validated(_FILE, {"recipe": rest}, where=lambda key: source.where(key[1:])).recipe
+    if "objective" not in data:
+        return recipe
+    return replace(recipe, objective=read_objective({"objective": data["objective"]}, where=source.where))
 
 
 def recipe_path(name_or_path: str) -> Path:

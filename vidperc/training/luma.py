@@ -8,6 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidperc.errors import VidpercError
+from vidperc.losses.adversarial import Adversarial
+from vidperc.losses.objective import Objective
+from vidperc.losses.sample import Sample
 from vidperc.metrics.psnr import psnr
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -30,6 +34,26 @@ def luma_loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
     small = rgb_luma(small)
     wanted = missing_from_bicubic(small, rgb_luma(large))
     return ((network(small) - wanted).square() + 1e-6).sqrt().mean()
+
+
+def objective_loss(objective: Objective) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """A loss as `luma_loss`, of an objective: the total over the enlarged luma and the true one, as grey pictures.
+
+    Raises VidpercError for terms that need more than a picture and its truth.
+    """
+    for term in objective.terms:
+        lacking = sorted(set(term.needs) - {"true", "style"})
+        if lacking or isinstance(term, Adversarial):
+            needs = f"needs {', '.join(lacking)}" if lacking else "needs a discriminator that learns beside it"
+            raise VidpercError(f"objective: {term.called} {needs}; recipes of luma networks have single pictures only")
+
+    def loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
+        luma, true = rgb_luma(small), rgb_luma(large)
+        base = resize(luma, (true.shape[-2], true.shape[-1]), "bicubic")
+        made = base + F.pixel_shuffle(network(luma), true.shape[-1] // luma.shape[-1])
+        return objective(Sample(out=made, true=true, space="grey")).total
+
+    return loss
 
 
 def luma_psnr(pairs: Sequence[Pair]) -> Callable[[Callable[[Tensor], Tensor]], float]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor
 
 from vidperc.errors import VidpercError
+from vidperc.losses.objective import Objective, ObjectiveSpec
 from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.models.luma_card import ARCHITECTURE, NAMES, luma_card, shipped_path
 from vidperc.models.weights import LumaNetwork, read_network
@@ -21,7 +22,7 @@ from vidperc.ops.color import rgb_luma
 from vidperc.training.degrade import load_pairs, make_degraded_pairs, save_pairs
 from vidperc.training.images import Pair, draw, make_pairs, read_images
 from vidperc.training.loop import Schedule, checkpoint_path, train
-from vidperc.training.luma import luma_loss, luma_psnr
+from vidperc.training.luma import luma_loss, luma_psnr, objective_loss
 
 _CHECKPOINT_EVERY = 1000  # steps
 _MEASURED = 40  # degraded frames that are measured at every checkpoint
@@ -55,7 +56,8 @@ class Recipe:
     smaller first. degraded: how they are made worse; None for bicubic. validation: a folder of images that are
     measured at every checkpoint and never learnt from.
     start_from: a trained network's file, in the folder of the checkpoint or else among the shipped ones, whose layers
-    this one begins with where they fit.
+    this one begins with where they fit. objective: what it pays for, of single pictures in grey; None for the
+    Charbonnier distance alone.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Recipe:
     validation: str
     schedule: Schedule
     start_from: str | None = None
+    objective: ObjectiveSpec | None = None
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
@@ -95,7 +98,8 @@ def follow(recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Say, 
 
     data: the folder that holds the recipe's folders of images. folder: gets the checkpoint too, and the degraded pairs.
     asked: how the command line names the recipe, for the card. say: is told what happens, a line each time.
-    Raises VidpercError for folders without images and a start_from that is nowhere, and as `train` does.
+    Raises VidpercError for folders without images, a start_from that is nowhere, weights
+    of the objective's networks that cannot be had, and as `train` does.
     """
     if not data.is_dir():
         wanted = ", ".join((*recipe.images, recipe.validation))
@@ -119,10 +123,12 @@ def follow(recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Say, 
     def crops(step: int) -> tuple[Tensor, Tensor]:
         return draw(pairs, scale=scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
 
-    learnt = ("network", "expand", "images", "sizes", "degraded", "start_from")
+    wanted = recipe.objective
+    loss = luma_loss if wanted is None else objective_loss(Objective.open(wanted.terms, motion=wanted.motion))
+    learnt = ("network", "expand", "images", "sizes", "degraded", "start_from", "objective")
     train(
         network,
-        luma_loss,
+        loss,
         crops,
         schedule,
         checkpoint,
