@@ -166,18 +166,34 @@ def _double_rows(chroma: Tensor, height: int) -> Tensor:
 
 
 def _halve_columns(frame: Tensor) -> Tensor:
-    """(...,H,W) -> (...,H,ceil(W/2)): weights 1 2 1 around every even column."""
+    """(...,H,W) -> (...,H,ceil(W/2)): weights -1 2 6 2 -1 of 8 around every even column.
+
+    They undo _double_columns exactly, so that chroma which nothing changed stays (LeGall and Tabatabai's 5/3 wavelet).
+    """
     if frame.shape[-1] % 2:
         frame = torch.cat((frame, frame[..., -1:]), dim=-1)
     even, odd = frame[..., 0::2], frame[..., 1::2]
-    out = (even * 0.5).add_(odd, alpha=0.25)
+    out = (even * 0.75).add_(odd, alpha=0.25)
     out[..., 1:].add_(odd[..., :-1], alpha=0.25)
     out[..., 0].add_(even[..., 0], alpha=0.25)
+    out[..., 1:].sub_(even[..., :-1], alpha=0.125)
+    out[..., :-1].sub_(even[..., 1:], alpha=0.125)
+    out[..., 0].sub_(even[..., 0], alpha=0.125)
+    out[..., -1].sub_(even[..., -1], alpha=0.125)
     return out
 
 
 def _halve_rows(frame: Tensor) -> Tensor:
-    """(...,H,W) -> (...,ceil(H/2),W): the mean of two rows."""
+    """(...,H,W) -> (...,ceil(H/2),W): weights -1 5 5 -1 of 8 around every pair of rows.
+
+    Half way to -2 6 6 -2, which would undo _double_rows and ring: it makes fine chroma 1.4 times as strong.
+    """
     if frame.shape[-2] % 2:
         frame = torch.cat((frame, frame[..., -1:, :]), dim=-2)
-    return (frame[..., 0::2, :] + frame[..., 1::2, :]).mul_(0.5)
+    upper, lower = frame[..., 0::2, :], frame[..., 1::2, :]
+    out = (upper + lower).mul_(0.625)
+    out[..., 1:, :].sub_(lower[..., :-1, :], alpha=0.125)
+    out[..., :-1, :].sub_(upper[..., 1:, :], alpha=0.125)
+    out[..., 0, :].sub_(upper[..., 0, :], alpha=0.125)
+    out[..., -1, :].sub_(lower[..., -1, :], alpha=0.125)
+    return out

@@ -1,0 +1,165 @@
+"""Colours that go through untouched: every matrix, range, depth and subsampling, on a real clip, measured in codes."""
+
+import itertools
+import shutil
+import subprocess
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_times, ffprobe_video
+from vidperc.engine import job as job_module
+from vidperc.engine.job import Job
+from vidperc.engine.plan import Wishes
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Watcher, run_job
+from vidperc.pipeline import PipelineSpec
+from vidperc.stages.upscale import Upscale
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("ffprobe") is None or shutil.which("ffmpeg") is None, reason="ffmpeg and ffprobe read the results"
+)
+
+UNCHANGED = PipelineSpec("unchanged", "", (Upscale(model="bicubic", scale=1),))
+MATRICES = {1: "bt709", 6: "smpte170m", 9: "bt2020nc"}
+SIZE = (180, 320)
+TIMES = (0, 40, 83, 120)  # of a thousandth of a second, which is what Matroska counts in
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool() as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Four frames of a real clip, (180,320,3) of 16-bit RGB."""
+    if TEST_DATA is None:
+        pytest.skip(NO_TEST_DATA)
+    with av.open(str(TEST_DATA / "videos/real/flower_540p_cc0.mp4")) as container:
+        frames = itertools.islice(container.decode(video=0), len(TIMES))
+        small = [frame.reformat(SIZE[1], SIZE[0], "rgb48le", interpolation="AREA") for frame in frames]
+        return [frame.to_ndarray(format="rgb48le") for frame in small]
+
+
+def written(path, frames, pix_fmt, matrix, full_range):
+    """A lossless video of these pictures, (H,W,3) of 16-bit RGB each, in this format."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        context = stream.codec_context
+        stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], pix_fmt
+        context.time_base = Fraction(1, 1000)
+        context.colorspace, context.color_range = matrix, 2 if full_range else 1
+        for pixels, time in zip(frames, TIMES, strict=False):
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb48le").reformat(
+                format=pix_fmt,
+                dst_colorspace={0: None, 1: 1, 6: 5, 9: 9}[matrix],
+                dst_color_range=2 if full_range else 1,
+            )
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def planes(path, pix_fmt, height, width):
+    """All codes of each plane, (T,h,w), as the program ffmpeg decodes them."""
+    raw = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(path), "-fps_mode", "passthrough", "-f", "rawvideo", "-"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}.get(pix_fmt[3:6], (0, 0))
+    sizes = [(height, width)] + ([(-(-height // down), -(-width // across))] * 2 if across else [])
+    codes = np.frombuffer(raw, np.uint8 if bits(pix_fmt) == 8 else "<u2")
+    frames = codes.reshape(-1, sum(h * w for h, w in sizes))
+    borders = np.cumsum([h * w for h, w in sizes])[:-1]
+    return [
+        part.reshape(-1, *size).astype(np.int64)
+        for part, size in zip(np.split(frames, borders, axis=1), sizes, strict=True)
+    ]
+
+
+def bits(pix_fmt):
+    return next((int(depth) for depth in ("10", "12") if pix_fmt.endswith(f"{depth}le")), 8)
+
+
+def decibels(difference, peak):
+    error = np.mean(np.square(difference, dtype=np.float64))
+    return float("inf") if error == 0 else 10 * np.log10(peak**2 / error)
+
+
+def passed(source, pool, folder):
+    job = Job(
+        source=source,
+        pipeline=UNCHANGED,
+        output=folder / "out.mkv",
+        codec="ffv1",
+        workers=1,
+        wishes=Wishes(device="cpu"),
+        overwrite=True,
+    )
+    return run_job(job, pool, Watcher()).output
+
+
+FORMATS = [name + depth for name in ("yuv420p", "yuv422p", "yuv444p", "gray") for depth in ("", "10le", "12le")]
+
+
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("matrix", MATRICES, ids=MATRICES.values())
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+def test_a_real_clip_keeps_its_codes_by_way_of_rgb(pix_fmt, matrix, full_range, pictures, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(job_module, "_luma_layout", lambda ready: "")
+    source = written(tmp_path / "in.mkv", pictures, pix_fmt, matrix, full_range)
+    output = passed(source, pool, tmp_path)
+    before, after = (planes(path, pix_fmt, *SIZE) for path in (source, output))
+    peak = (1 << bits(pix_fmt)) - 1
+    got = [decibels(a - b, peak) for a, b in zip(after, before, strict=True)]
+    shifts = [abs(float(np.mean(a - b))) * 255 / peak for a, b in zip(after, before, strict=True)]
+    assert got[0] >= 60
+    assert min(got) >= 50
+    assert max(shifts) < 0.25
+    assert ffprobe_times(tmp_path / "out.mkv") == ffprobe_times(source)
+    was, now = ffprobe_video(source), ffprobe_video(tmp_path / "out.mkv")
+    for key in ("pix_fmt", "color_range", "color_space"):
+        assert now.get(key) == was.get(key)
+
+
+BARS = np.array([(r, g, b) for g in (1, 0) for r in (1, 0) for b in (1, 0)], np.float64)  # white to black
+
+
+def bar_codes(matrix, depth, share):
+    """The codes (8,3) of Y, Cb, Cr in limited range of bars of this share of full light, by H.273's equations."""
+    kr, kb = {1: (0.2126, 0.0722), 6: (0.299, 0.114)}[matrix]
+    red, green, blue = (BARS * share).T
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    chroma = (blue - luma) / (2 - 2 * kb), (red - luma) / (2 - 2 * kr)
+    unit = 1 << (depth - 8)
+    return np.stack([(219 * luma + 16) * unit, *((224 * c + 128) * unit for c in chroma)], axis=1)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.75])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p12le"])
+@pytest.mark.parametrize(("height", "matrix"), [(144, 6), (720, 1)])
+def test_bars_in_rgb_get_the_codes_of_the_standard(height, matrix, pix_fmt, share, pool, tmp_path):
+    bars = np.repeat(np.repeat(BARS[None], height, axis=0), 32, axis=1)  # (height,256,3)
+    source = written(tmp_path / "in.mkv", [(bars * share * 65535).round().astype("<u2")], "gbrp12le", 0, True)
+    job = Job(
+        source=source,
+        pipeline=UNCHANGED,
+        output=tmp_path / "out.mkv",
+        codec="ffv1",
+        pix_fmt=pix_fmt,
+        workers=1,
+        wishes=Wishes(device="cpu"),
+    )
+    run_job(job, pool, Watcher())
+    wanted = bar_codes(matrix, bits(pix_fmt), share)
+    for number, plane in enumerate(planes(job.output, pix_fmt, height, 256)):
+        width = plane.shape[-1] // 8
+        middles = plane[0, plane.shape[1] // 2, width // 2 :: width]
+        assert np.abs(middles - wanted[:, number]).max() <= 1
+    assert ffprobe_video(job.output)["color_space"] == MATRICES[matrix]
