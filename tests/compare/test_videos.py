@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.clips import make_clip, picture
+from tests.metrics import made_up
 from vidperc.compare.comparison import score
 from vidperc.compare.videos import Means, compare_videos, fitting_metrics, steps_of
 from vidperc.errors import VidpercError
@@ -88,7 +89,8 @@ def test_a_change_of_shot_is_not_an_error_over_time(means) -> None:
 
 
 @pytest.mark.parametrize("reference", [False, True])
-def test_two_moments_are_held_however_long_the_video(means, reference: bool) -> None:
+@pytest.mark.parametrize("chosen", [DEFAULT, ("ssim", "lpips", "tlp", "flolpips", "dists", "temporal-ssim", "fvd")])
+def test_two_moments_are_held_however_long_the_video(means, chosen: tuple[str, ...], reference: bool) -> None:
     alive: list[weakref.ref[torch.Tensor]] = []
     most = 0
 
@@ -102,7 +104,7 @@ def test_two_moments_are_held_however_long_the_video(means, reference: bool) -> 
             gc.collect()
             most = max(most, sum(seen() is not None for seen in alive))
 
-    metrics = choose_metrics(DEFAULT, Conditions(larger=not reference))
+    metrics = choose_metrics(chosen, Conditions(larger=not reference, networks=made_up.networks()))
     with torch.inference_mode():
         found = score(steps_of(shown(24), means, cuts=frozenset({9}), with_motion=True), metrics)
     assert len(found.seconds) == 24
