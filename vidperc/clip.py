@@ -20,6 +20,7 @@ class Color:
     matrix: 1 BT.709, 5 and 6 BT.601, 9 BT.2020 non-constant luminance, 0 RGB.
     full_range: codes use all values; False means limited ("TV") range.
     primaries, transfer: carried along; 2 means unspecified.
+    siting: where subsampled chroma sits: 0 left, 1 in the middle, 2 top left, 3 top.
     guessed: the names of what the source did not say and we assumed.
     """
 
@@ -27,6 +28,7 @@ class Color:
     full_range: bool = False
     primaries: int = 2
     transfer: int = 2
+    siting: int = 0
     guessed: tuple[str, ...] = ()
 
 

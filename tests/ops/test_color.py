@@ -76,6 +76,26 @@ def test_chroma_is_left_sited_as_codecs_mean_it():
     assert torch.allclose(blue[1, 2], blue[2, 2] / 3) and torch.allclose(blue[4, 2], blue[2, 2] / 3)
 
 
+@pytest.mark.parametrize("name", ["yuv420p10le", "yuv422p10le"])
+@pytest.mark.parametrize(("siting", "down", "across"), [(0, 0.5, 0), (1, 0.5, 0.5), (2, 0, 0), (3, 0, 0.5)])
+def test_a_slope_is_read_and_written_where_chroma_sits(siting, down, across, name):
+    """Blue that rises by eight codes a pixel downwards and four across is the same slope in every siting."""
+    layout = LAYOUTS[name]
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(24.0), indexing="ij")
+    rows, columns = layout.plane_size(1, 24, 16)
+    top = torch.arange(rows) * 2.0 + down if layout.shift_y else torch.arange(16.0)
+    left = torch.arange(columns) * 2.0 + across
+    cb = (300 + 8 * top[:, None] + 4 * left[None, :]).to(torch.int16)
+    half = torch.full((16, 24), 512, dtype=torch.int16), torch.full((rows, columns), 512, dtype=torch.int16)
+    planes = [half[0], cb, half[1]]
+    rgb = planes_to_rgb(planes, layout, matrix=6, full_range=True, siting=siting)
+    blue = (rgb[2] - 512 / 1023) * 1023 / 1.772 + 512  # back to codes of Cb
+    inside = slice(2, -3)
+    assert torch.allclose(blue[inside, inside], (300 + 8 * y + 4 * x)[inside, inside], atol=1e-2)  # float32
+    back = rgb_to_planes(rgb, layout, matrix=6, full_range=True, siting=siting)[1]
+    assert torch.equal(back[2:-2, 2:-2], cb[2:-2, 2:-2])
+
+
 @pytest.mark.parametrize(("matrix", "space"), [(6, "ITU601"), (1, "ITU709")])
 def test_agrees_with_swscale_on_full_chroma(matrix, space):
     generator = np.random.default_rng(0)

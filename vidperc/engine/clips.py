@@ -87,7 +87,9 @@ def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter
 def _rgb(decoded: Decoded, color: Color, pictures: Pictures, reformatter: VideoReformatter) -> Tensor:
     layout = layout_of(decoded.frame.format.name)
     planes = _planes(decoded, layout, pictures, reformatter)
-    return planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)  # (3,h,w)
+    return planes_to_rgb(
+        planes, layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting
+    )  # (3,h,w)
 
 
 def _planes(decoded: Decoded, layout: PixelLayout, pictures: Pictures, reformatter: VideoReformatter) -> list[Tensor]:
@@ -120,6 +122,8 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
 def planes_of(clip: Clip, index: int, layout: PixelLayout, color: Color) -> list[Tensor]:
     """The planes to encode of one frame of a clip, in the output's layout and colour."""
     if clip.layout is None:
-        return rgb_to_planes(clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range)
+        return rgb_to_planes(
+            clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting
+        )
     chroma = None if clip.chroma is None else clip.chroma[index]
     return yuv_to_planes(clip.frames[index], chroma, layout, full_range=color.full_range)

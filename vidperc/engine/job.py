@@ -40,6 +40,7 @@ from vidperc.version import __version__
 from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
+from vidperc.video.hdr import lost_hdr
 from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
@@ -309,6 +310,7 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
         pix_fmt=job.pix_fmt,
         options=job.encoder_options,
         threads=threads,
+        hdr=info.hdr,
     )
 
 
@@ -372,15 +374,17 @@ def versions(prepared: Prepared) -> dict[str, str]:
     return {"vidperc": __version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info, **prepared.versions}
 
 
-def warnings(info: VideoInfo) -> list[str]:
+def warnings(info: VideoInfo, encoder: EncoderSettings) -> list[str]:
     """What of a source is not handled as its owner may expect."""
     found: list[str] = []
     if info.interlaced:
         found.append("the source is interlaced; its fields are enlarged as they are woven, deinterlace it first")
     if info.alpha:
         found.append("the source has transparency, which is not kept yet")
-    if info.color.transfer in HDR_TRANSFERS:
-        found.append("the source is HDR; its transfer is kept and tagged, its mastering metadata is not copied yet")
+    bits = layout_of(encoder.pix_fmt).bits
+    if info.color.transfer in HDR_TRANSFERS and bits < 10:
+        found.append(f"the source is HDR and {encoder.pix_fmt} has 8 bits, so it will show bands; libx265 takes 10")
+    found.extend(lost_hdr(info.hdr, encoder.codec, bits))
     return found
 
 

@@ -1,8 +1,8 @@
 """Colour: integer planes of a video frame to RGB and back, the one place where it is done.
 
 Source: ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance) for the matrices, ITU-T H.273 for the codes and
-the quantisation equations. 4:2:0 and 4:2:2 chroma is taken as left-sited (H.273 chroma sample location 0), the
-default of MPEG-2, H.264 and H.265.
+the quantisation equations, and its ChromaLocType for where chroma sits: 0 left, the default of MPEG-2, H.264 and
+H.265; 1 in the middle, as in JPEG; 2 top left, as UHD video should have it; 3 top.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
+
+_ON_THE_LEFT = frozenset({0, 2})
+_ON_TOP = frozenset({2, 3})
 
 _STRIP_SAMPLES = 1 << 16
 
@@ -54,15 +57,18 @@ def yuv_to_planes(luma: Tensor, chroma: Tensor | None, layout: PixelLayout, *, f
     return planes + [_quantised(plane, chroma_span, chroma_zero, layout.bits) for plane in chroma]
 
 
-def chroma_site(layout: PixelLayout) -> tuple[float, float]:
+def chroma_site(layout: PixelLayout, siting: int = 0) -> tuple[float, float]:
     """Where in its cell a chroma sample of this layout sits, down and across, as `ops.resize.resize` takes it."""
-    return 0.5, 0.25 if layout.shift_x else 0.5
+    top, left = siting in _ON_TOP, siting in _ON_THE_LEFT
+    return 0.25 if layout.shift_y and top else 0.5, 0.25 if layout.shift_x and left else 0.5
 
 
-def planes_to_rgb(planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int, full_range: bool) -> Tensor:
+def planes_to_rgb(
+    planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int, full_range: bool, siting: int = 0
+) -> Tensor:
     """RGB of one frame, (3,H,W) float32, nominal [0,1]; codes outside the legal range give values outside it.
 
-    planes: integer tensors in the order of the layout, each (h,w).
+    planes: integer tensors in the order of the layout, each (h,w). siting: of subsampled chroma, as in Color.
     """
     if layout.rgb:
         zero, span, _, _ = _quantisation(layout.bits, True)
@@ -75,9 +81,11 @@ def planes_to_rgb(planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int,
     height, width = first.shape
     kr, kb = LUMA_WEIGHTS[matrix]
     if layout.shift_y:
-        chroma = _double_rows(chroma, height)
+        # Rows that sit on pixels are doubled as columns that do, of the picture on its side.
+        chroma = _double_columns(chroma.mT, height).mT if siting in _ON_TOP else _double_rows(chroma, height)
     if layout.shift_x:
-        chroma = _double_columns(chroma, width)
+        left = siting in _ON_THE_LEFT
+        chroma = _double_columns(chroma, width) if left else _double_rows(chroma.mT, width).mT
     cb, cr = chroma
     rgb = torch.empty((3, height, width), dtype=torch.float32, device=first.device)
     torch.add(first, cr, alpha=2 * (1 - kr), out=rgb[0])
@@ -88,7 +96,7 @@ def planes_to_rgb(planes: Sequence[Tensor], layout: PixelLayout, *, matrix: int,
     return rgb
 
 
-def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: bool) -> list[Tensor]:
+def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: bool, siting: int = 0) -> list[Tensor]:
     """Integer planes of one frame (3,H,W) of RGB, rounded to nearest and clamped to what the bits can hold.
 
     The planes are uint8 for 8 bits and int16 above. Values outside [0,1] keep as much as the codes allow, so that
@@ -102,7 +110,11 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
     if layout.planes == 1:
         return planes
     # Subsampling before mixing: both are linear, and the smaller picture is mixed.
-    small = _halve_columns(_halve_rows(rgb) if layout.shift_y else rgb) if layout.shift_x else rgb
+    small = rgb
+    if layout.shift_y:
+        small = _halve_columns(small.mT).mT if siting in _ON_TOP else _halve_rows(small)
+    if layout.shift_x:
+        small = _halve_columns(small) if siting in _ON_THE_LEFT else _halve_rows(small.mT).mT
     blue = (-kr, kr + kb - 1, 1 - kb)
     red = (1 - kr, kr + kb - 1, -kb)
     for weights, largest in ((blue, 1 - kb), (red, 1 - kr)):

@@ -93,7 +93,7 @@ def _resampled_chroma(clip: Clip, height: int, width: int, kernel: Kernel) -> Te
 
     step = clip.frames.shape[-2] / height, clip.frames.shape[-1] / width
     size = clip.layout.plane_size(1, width, height)
-    return resize(clip.chroma, size, kernel, step=step, site=chroma_site(clip.layout))
+    return resize(clip.chroma, size, kernel, step=step, site=chroma_site(clip.layout, clip.color.siting))
 
 
 def windowed(function: Callable[[Tensor, int], Tensor], past: int, future: int) -> Stream:

@@ -20,6 +20,7 @@ from vidperc.clip import Color
 from vidperc.errors import VidpercError
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.planes import frame_from_planes, layout_of
+from vidperc.video.siting import SITING_NAMES
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -129,16 +130,19 @@ class Encoder:
         self._color = color
         self._time_base = time_base
         self._reformatter = VideoReformatter()
+        options = dict(settings.options)
+        if self._layout.shift_x:
+            options.setdefault("chroma_sample_location", SITING_NAMES[color.siting])
         self._container = av.open(str(file) if isinstance(file, Path) else file, "w", format=PRIVATE_SEGMENT_FORMAT)
         self._stream: VideoStream = self._container.add_stream(  # pyright: ignore[reportAttributeAccessIssue]
-            settings.codec, rate=rate, options=dict(settings.options)
+            settings.codec, rate=rate, options=options
         )
         context = self._stream.codec_context
         context.width, context.height = width, height
         context.pix_fmt = settings.pix_fmt
         context.time_base = time_base
         context.framerate = rate
-        context.options = dict(settings.options)
+        context.options = options
         context.thread_count = settings.threads
         # Before the first encode: frames do not pass these on to the stream.
         context.colorspace = color.matrix

@@ -9,6 +9,7 @@ import av
 from av.codec.codec import UnknownCodecError, find_best_pix_fmt_of_list
 
 from vidperc.errors import VidpercError
+from vidperc.video.hdr import HdrMetadata, hdr_parameters
 from vidperc.video.planes import layout_of
 
 
@@ -80,10 +81,12 @@ def choose_encoder(
     pix_fmt: str | None = None,
     options: Mapping[str, str] | None = None,
     threads: int = 1,
+    hdr: HdrMetadata | None = None,
 ) -> EncoderSettings:
     """The settings for an output: libx264 for 8-bit sources, libx265 above, unless the user names another.
 
     quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
+    hdr: what the output shall say of its light, where the encoder can.
     Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
     """
     encoder = _encoder(codec or ("libx264" if bits <= 8 else "libx265"))
@@ -108,6 +111,9 @@ def choose_encoder(
         raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
     if preset or recipe.preset:
         chosen["preset"] = preset or recipe.preset
+    light = "" if hdr is None else hdr_parameters(hdr, name, layout_of(pix_fmt).bits)
+    if light:
+        chosen[recipe.params] = f"{chosen[recipe.params]}:{light}"
     for key, value in (options or {}).items():
         chosen[key] = f"{chosen[key]}:{value}" if key == recipe.params and key in chosen else value
     return EncoderSettings(codec=name, pix_fmt=pix_fmt, options=chosen, threads=threads)

@@ -14,7 +14,9 @@ from av.video.frame import VideoFrame
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
+from vidperc.video.hdr import HdrMetadata, hdr_metadata
 from vidperc.video.opening import open_input, video_stream
+from vidperc.video.siting import stated_siting
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -70,6 +72,7 @@ class VideoInfo:
     alpha: bool
     color: Color
     seconds: float | None
+    hdr: HdrMetadata
     chapters: int
     metadata: dict[str, str]
     streams: tuple[StreamInfo, ...]
@@ -85,7 +88,7 @@ def probe(path: Path) -> VideoInfo:
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)
         context = stream.codec_context
-        color = color_of(frame)
+        color = color_of(frame, siting=stated_siting(stream))
         for guess in color.guessed:
             log.info("%s: the source does not state its %s", path.name, guess)
         return VideoInfo(
@@ -106,6 +109,7 @@ def probe(path: Path) -> VideoInfo:
             alpha=any(component.is_alpha for component in frame.format.components),
             color=color,
             seconds=_seconds(container, stream),
+            hdr=hdr_metadata(frame),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             streams=streams,
@@ -127,10 +131,11 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> V
     raise VidpercError(f"{path}: its video stream has no frame that can be decoded, wanted at least one")
 
 
-def color_of(frame: VideoFrame) -> Color:
+def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
     """The colour description of a frame; what it leaves out is assumed and named in `guessed`.
 
     An unspecified matrix is BT.709 from 720 lines up, else BT.601; an unspecified range is limited.
+    siting: of chroma, as far as it is known; None for left, which codecs mean when they do not say.
     """
     guessed: list[str] = []
     full_range = frame.color_range == 2
@@ -149,6 +154,7 @@ def color_of(frame: VideoFrame) -> Color:
         full_range=full_range,
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
+        siting=siting or 0,
         guessed=tuple(guessed),
     )
 
@@ -198,7 +204,7 @@ def encoded_color(color: Color, *, rgb: bool, lines: int) -> Color:
     rgb: the output holds RGB, not luma and chroma. lines: of the output; they decide the matrix of an RGB source.
     """
     if rgb:
-        return replace(color, matrix=0, full_range=True, guessed=())
+        return replace(color, matrix=0, full_range=True, siting=0, guessed=())
     if color.matrix == 0:
-        return replace(color, matrix=BT709 if lines >= HD_LINES else BT601, full_range=False, guessed=())
+        return replace(color, matrix=BT709 if lines >= HD_LINES else BT601, full_range=False, siting=0, guessed=())
     return replace(color, guessed=())

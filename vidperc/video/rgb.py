@@ -49,4 +49,7 @@ def read_timed_rgb(
     ):
         layout = layout_of(decoded.frame.format.name)
         planes = [torch.from_numpy(plane) for plane in frame_planes(decoded.frame, layout, reformatter)]
-        yield decoded.pts, planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range)
+        yield (
+            decoded.pts,
+            planes_to_rgb(planes, layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting),
+        )

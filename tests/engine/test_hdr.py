@@ -1,0 +1,173 @@
+"""HDR that goes through: its metadata and tags as ffprobe reads them, its codes, and where its chroma sits."""
+
+import json
+import shutil
+import subprocess
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_video, make_clip
+from vidperc.engine import job as job_module
+from vidperc.engine.job import Job
+from vidperc.engine.plan import Wishes
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Watcher, run_job
+from vidperc.pipeline import PipelineSpec
+from vidperc.stages.upscale import Upscale
+
+pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe reads the results")
+
+TWICE = PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=2),))
+UNCHANGED = PipelineSpec("unchanged", "", (Upscale(model="bicubic", scale=1),))
+# BT.2020 primaries, D65, 0.005 to 1000 candela; written by another path than ours, in the order of the message.
+MASTERING = "G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50)"
+TAGS = ("color_space", "color_range", "color_transfer", "color_primaries", "chroma_location")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool() as workers:
+        yield workers
+
+
+def hdr_clip(path, *, transfer=16, siting="topleft", params="", frames=4, size=(64, 48)):
+    """A 10-bit HEVC clip of moving texture, tagged BT.2020, with a mastering display and light levels."""
+    extra = f"log-level=none:master-display={MASTERING}:max-cll=987,123:repeat-headers=1{params}"
+    return make_clip(
+        path,
+        frames=frames,
+        size=size,
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        options={
+            "preset": "ultrafast",
+            "x265-params": extra,
+            "color_trc": str(transfer),
+            "color_primaries": "9",
+            "colorspace": "9",
+            "color_range": "1",
+            "chroma_sample_location": siting,
+        },
+    )
+
+
+def light(path):
+    """What ffprobe prints of the static metadata of the first frame, by its name, in figures."""
+    command = ["ffprobe", "-v", "error", "-of", "json", "-select_streams", "v:0", "-read_intervals", "%+#10"]
+    answer = subprocess.run(
+        [*command, "-show_entries", "frame=pts:frame_side_data", str(path)], capture_output=True, check=True, text=True
+    )
+    found = {}
+    frames = json.loads(answer.stdout)["frames"]  # an edit list may hide the first ones
+    for item in frames[0].get("side_data_list", []):
+        if item["side_data_type"] in ("Mastering display metadata", "Content light level metadata"):
+            found |= {key: Fraction(value) for key, value in item.items() if key != "side_data_type"}
+    return found
+
+
+def done(source, output, pool, spec=TWICE, **settings):
+    job = Job(
+        source=source,
+        pipeline=spec,
+        output=output,
+        workers=1,
+        wishes=Wishes(device="cpu"),
+        **{"preset": "ultrafast"} | settings,
+    )
+    return run_job(job, pool, Watcher())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("transfer", [16, 18], ids=["pq", "hlg"])
+def test_metadata_and_tags_of_hdr_stay(transfer, suffix, pool, tmp_path):
+    source = hdr_clip(tmp_path / f"in{suffix}", transfer=transfer)
+    report = done(source, tmp_path / f"out{suffix}", pool)
+    assert len(light(source)) == 12
+    assert light(tmp_path / f"out{suffix}") == light(source)
+    was, now = ffprobe_video(source), ffprobe_video(tmp_path / f"out{suffix}")
+    assert {key: now.get(key) for key in TAGS} == {key: was.get(key) for key in TAGS}
+    assert now["pix_fmt"] == "yuv420p10le"
+    assert not [remark for remark in report.remarks if "HDR" in remark]
+
+
+def test_metadata_is_written_to_av1_as_near_as_it_can_tell(pool, tmp_path):
+    source = hdr_clip(tmp_path / "in.mkv")
+    done(source, tmp_path / "out.mkv", pool, codec="libsvtav1", preset="10")
+    was, now = light(source), light(tmp_path / "out.mkv")
+    assert was.keys() == now.keys()
+    for key, value in was.items():  # AV1 counts in 1/65536, and 1/256 and 1/16384 candela
+        assert abs(now[key] - value) < Fraction(1, 10000)
+
+
+def test_metadata_that_an_encoder_cannot_write_is_told(pool, tmp_path):
+    source = hdr_clip(tmp_path / "in.mkv")
+    report = done(source, tmp_path / "out.mkv", pool, codec="ffv1", preset=None)
+    assert [remark for remark in report.remarks if "mastering display" in remark and "ffv1" in remark]
+    report = done(source, tmp_path / "out8.mkv", pool, codec="libx264")
+    assert [remark for remark in report.remarks if "8 bits" in remark] == report.remarks[-2:]
+
+
+@pytest.mark.parametrize("siting", ["left", "center", "topleft"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_chroma_stays_where_it_sits(siting, suffix, pool, tmp_path):
+    source = hdr_clip(tmp_path / f"in{suffix}", siting=siting)
+    done(source, tmp_path / f"out{suffix}", pool)
+    assert ffprobe_video(source)["chroma_location"] == siting
+    assert ffprobe_video(tmp_path / f"out{suffix}")["chroma_location"] == siting
+
+
+def ramp(path):
+    """A grey ramp over all 1024 codes of PQ, without loss."""
+    codes = np.tile(np.arange(1024, dtype="<u2"), (16, 1))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1024, 16, "yuv420p10le"
+        context = stream.codec_context
+        context.colorspace, context.color_range, context.color_primaries, context.color_trc = 9, 2, 9, 16
+        frame = av.VideoFrame(1024, 16, "yuv420p10le")
+        for plane, values in zip(frame.planes, (codes, *[np.full((8, 512), 512, "<u2")] * 2), strict=True):
+            rows = np.frombuffer(plane, "<u2").reshape(-1, plane.line_size // 2)
+            rows[:, : values.shape[1]] = values
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def first_luma(path):
+    with av.open(str(path)) as container:
+        plane = next(container.decode(video=0)).planes[0]
+        return np.frombuffer(plane, "<u2").reshape(plane.height, -1)[:, : plane.width].astype(int)
+
+
+@pytest.mark.parametrize("by_way_of_rgb", [False, True])
+def test_a_ramp_in_pq_keeps_its_order_and_its_codes(by_way_of_rgb, pool, tmp_path, monkeypatch):
+    if by_way_of_rgb:
+        monkeypatch.setattr(job_module, "_luma_layout", lambda ready: "")
+    source = ramp(tmp_path / "in.mkv")
+    for spec, name in ((UNCHANGED, "same.mkv"), (TWICE, "twice.mkv")):
+        done(source, tmp_path / name, pool, spec, codec="ffv1", preset=None)
+    same, twice = first_luma(tmp_path / "same.mkv"), first_luma(tmp_path / "twice.mkv")
+    assert np.abs(same[8] - np.arange(1024)).max() <= 2
+    assert np.diff(same[8]).min() >= 0
+    assert np.diff(twice[16]).min() >= 0
+    assert np.abs(twice[16] - (np.arange(2048) / 2 - 0.25)).max() <= 2
+
+
+SAMPLES = ["hdr10_pq_hevc_sdr_container.mp4", "edit_list_hlg_rot90.mp4", "hdr10_pq_av1_portrait.mp4"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_real_hdr_keeps_its_tags_and_metadata(name, pool, tmp_path):
+    if TEST_DATA is None:
+        pytest.skip(NO_TEST_DATA)
+    source = TEST_DATA / "videos/awkward" / name
+    report = done(source, tmp_path / "out.mp4", pool, UNCHANGED, end=Fraction(1, 10))
+    was, now = ffprobe_video(source), ffprobe_video(tmp_path / "out.mp4")
+    assert {key: now.get(key) for key in TAGS} == {key: was.get(key) for key in TAGS}
+    assert light(tmp_path / "out.mp4") == light(source)
+    dynamic = {SAMPLES[0]: "HDR10+", SAMPLES[1]: "Dolby Vision"}.get(name)
+    assert bool(dynamic) == any("is not kept" in remark and dynamic in remark for remark in report.remarks if dynamic)
