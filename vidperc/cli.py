@@ -424,7 +424,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write every figure to this file, a line each.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file, or over it.")] = None,
     device: Device = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "float32",
 ) -> int:
     """Measure networks on test sets: pictures or clips made small, enlarged, and held against what they were.
 

@@ -36,6 +36,7 @@ class EvaluateOptions:
     """What the command line says.
 
     evaluation: a name or a YAML file. data: holds the folders of its sets. weights, trunk, fvd: as for `measure`.
+    precision: of the networks; float32, for a figure must not depend on what a machine is quick at.
     """
 
     evaluation: str
@@ -44,7 +45,7 @@ class EvaluateOptions:
     trunk: str = "squeeze"
     fvd: str = "own"
     device: str = "auto"
-    precision: str = "auto"
+    precision: str = "float32"
     json: Path | None = None
     csv: Path | None = None
 
