@@ -82,6 +82,12 @@ FadeThreshold = Annotated[
 ]
 NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=IO)]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.", rich_help_panel=IO)]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse before any work if something of the input would be dropped.", rich_help_panel=IO
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.", rich_help_panel=MACHINE)]
 Precision = Annotated[
     str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.", rich_help_panel=MACHINE)
@@ -174,6 +180,7 @@ def upscale(
     fade_threshold: FadeThreshold = None,
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
+    strict: Strict = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,
@@ -218,6 +225,7 @@ def run(
     fade_threshold: FadeThreshold = None,
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
+    strict: Strict = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,
@@ -274,6 +282,7 @@ def steady(
     fade_threshold: FadeThreshold = None,
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
+    strict: Strict = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,

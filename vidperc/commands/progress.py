@@ -15,11 +15,15 @@ from vidperc.engine.plan import Plan
 from vidperc.engine.report import JobReport, bottleneck
 from vidperc.engine.run import Watcher
 from vidperc.video.cuts import Cut
+from vidperc.video.fates import sentences
 
 log = logging.getLogger("vidperc")
 
 # Without a terminal a line is printed this often, in seconds, so that logs of long runs stay readable.
 PLAIN_EVERY = 30.0
+
+# Lines about what was converted, and about what was dropped; a report has the others.
+MOST_TOLD = 8
 
 
 class Display(Watcher):
@@ -135,8 +139,8 @@ class Display(Watcher):
         if report.already_done:
             self._out.print(f"{report.output}: already done, nothing to do (-y does it again)", markup=False)
             return
-        for sentence in report.streams.dropped:
-            self._line(f"{self._name}: not kept: {sentence}")
+        self._fates("converted", sentences(report.fidelity, "converted"))
+        self._fates("not kept", sentences(report.fidelity, "dropped"))
         of_guide = {name: n for name, n in report.damage.items() if n and name.startswith("guide_")}
         damage = {name: n for name, n in report.damage.items() if n and name != "packets" and name not in of_guide}
         if report.frames_out != report.frames_in:
@@ -155,6 +159,12 @@ class Display(Watcher):
             f"slowest: {report.bottleneck or 'nothing'})",
             markup=False,
         )
+
+    def _fates(self, what: str, told: list[str]) -> None:
+        for sentence in told[:MOST_TOLD]:
+            self._line(f"{self._name}: {what}: {sentence}")
+        if len(told) > MOST_TOLD:
+            self._line(f"{self._name}: {what}: {len(told) - MOST_TOLD} more, which --report names")
 
     def estimated(self, figures: Estimate) -> None:
         """A dry run's result."""

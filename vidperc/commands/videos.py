@@ -62,6 +62,7 @@ class VideoOptions:
     encoder_options: tuple[str, ...] = ()
     no_audio: bool = False
     overwrite: bool = False
+    strict: bool = False
     dry_run: bool = False
     debug_motion: Path | None = None
     report: Path | None = None
@@ -244,4 +245,5 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         workers=options.workers,
         keep_audio=not options.no_audio,
         overwrite=options.overwrite,
+        strict=options.strict,
     )

@@ -40,12 +40,15 @@ from vidperc.version import __version__
 from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
+from vidperc.video.fates import Fate, sentences
 from vidperc.video.hdr import lost_hdr
 from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
+from vidperc.video.picture_fates import container_fate, picture_fates
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
+from vidperc.video.rehearsal import Rehearsal, rehearse
 
 ENCODER_THREADS = 1
 HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
@@ -63,6 +66,7 @@ class Job:
     codec, quality, preset, pix_fmt, encoder_options: None leaves the choice to us.
     workers: None for one per core.
     overwrite: do the work again although the output exists.
+    strict: refuse when anything of the source would be dropped.
     """
 
     source: Path
@@ -84,6 +88,7 @@ class Job:
     workers: int | None = None
     keep_audio: bool = True
     overwrite: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         stages = tuple(_with_absolute_weights(stage) for stage in self.pipeline.stages)
@@ -108,6 +113,7 @@ class Ready:
     pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
     identities: what tells the input, and the guide, from other files.
     cuts: pts of those that the user gave; None when they are to be found.
+    rehearsal: what the output's container takes of the source. picture_fates: what becomes of the picture itself.
     """
 
     output: Path
@@ -123,6 +129,8 @@ class Ready:
     prepared: Prepared
     encoder: EncoderSettings
     color: Color
+    rehearsal: Rehearsal
+    picture_fates: tuple[Fate, ...]
     workers: int
     key: str
 
@@ -188,6 +196,13 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         raise VidpercError(
             f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec{other}"
         )
+    rehearsal = rehearse(output, segment, info, keep_audio=job.keep_audio, excerpt=window is not None)
+    pictures = (
+        *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
+        *picture_fates(info, encoder),
+    )
+    if job.strict:
+        _refuse_losses(job, [*pictures, *rehearsal.copied.fates])
     facts = {
         "input": identities[job.source],
         **({} if job.guide is None else {"guide": identities[job.guide]}),
@@ -225,6 +240,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         prepared=prepared,
         encoder=encoder,
         color=color,
+        rehearsal=rehearsal,
+        picture_fates=pictures,
         workers=workers,
         key=job_key(facts),
     )
@@ -255,6 +272,16 @@ def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: byte
     suffix = job.source.suffix.lower()
     fits = suffix in CONTAINERS and container_takes(CONTAINERS[suffix], segment)
     return (job.folder or job.source.parent) / f"{job.source.stem}_{label}{suffix if fits else '.mkv'}"
+
+
+def _refuse_losses(job: Job, fates: list[Fate]) -> None:
+    lost = sentences(fates, "dropped")
+    if lost:
+        more = f" (and {len(lost) - 3} more)" if len(lost) > 3 else ""
+        raise VidpercError(
+            f"{job.source}: --strict, and this would be dropped: {'; '.join(lost[:3])}{more}; "
+            f"leave --strict out to go on"
+        )
 
 
 def _check_output(job: Job, output: Path) -> None:

@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidperc.video.fates import Fate, sentences
+
 
 @dataclass
 class StreamReport:
     """What became of the source's other streams, one sentence each."""
 
     kept: list[str] = field(default_factory=list[str])
+    converted: list[str] = field(default_factory=list[str])
     dropped: list[str] = field(default_factory=list[str])
+
+
+def stream_report(fates: list[Fate]) -> StreamReport:
+    """The fates of whole streams, as sentences, and all that was converted or dropped of any."""
+    whole = [fate for fate in fates if fate.field == "stream"]
+    return StreamReport(
+        kept=sentences(whole, "kept"), converted=sentences(fates, "converted"), dropped=sentences(fates, "dropped")
+    )
 
 
 @dataclass
@@ -26,6 +37,7 @@ class JobReport:
     window: (first pts, pts of the end) of the excerpt, which the output shows from time 0 on; None for the whole.
     time_error_seconds: the largest difference between a frame's time in the source and in the output.
     cuts: inside the asked range; 0 where no stage looks across frames and none were given.
+    fidelity: what became of every stream, and of every field of it: kept, converted or dropped, and why.
     layout: in which frames passed the stages as YUV; empty for RGB.
     damage: what was met while decoding. seconds: wall and CPU by part, waits of the process thread.
     peak_memory_bytes: of the process and its workers together, sampled once a second.
@@ -44,6 +56,7 @@ class JobReport:
     window: tuple[int, int] | None = None
     time_error_seconds: float = 0.0
     streams: StreamReport = field(default_factory=StreamReport)
+    fidelity: list[Fate] = field(default_factory=list[Fate])
     layout: str = ""
     color: dict[str, Any] = field(default_factory=dict[str, Any])
     encoder: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -13,12 +13,13 @@ from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
 from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity, sync
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.pool import DiskFull, WorkerPool
-from vidperc.engine.report import JobReport, StreamReport
+from vidperc.engine.report import JobReport, stream_report
 from vidperc.engine.worker import Progress, RenderTask
 from vidperc.errors import VidpercError
 from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part, write_output
+from vidperc.video.read_back import read_back
 from vidperc.video.verify import verify_output
 
 log = logging.getLogger(__name__)
@@ -258,6 +259,8 @@ def _finish(
         window=plan.window,
         keep_audio=job.keep_audio,
         identity=ready.key,
+        refused=ready.rehearsal.refused,
+        all_tags=ready.rehearsal.all_tags,
     )
     joined = perf_counter()
     shift = plan.window[0] if plan.window else 0
@@ -265,6 +268,7 @@ def _finish(
     error = verify_output(
         partial, pts=shown, time_base=plan.time_base, size=(plan.width, plan.height), packets=copied.packets
     )
+    read_back(partial, ready.info, copied, excerpt=plan.window is not None)
     sync(partial)
     verified = perf_counter()
     for path, identity in ready.identities.items():
@@ -291,7 +295,8 @@ def _finish(
         height=plan.height,
         window=plan.window,
         time_error_seconds=error,
-        streams=StreamReport(kept=copied.kept, dropped=copied.dropped),
+        streams=stream_report(copied.fates),
+        fidelity=[*ready.picture_fates, *copied.fates],
         layout=plan.layout,
         color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
         encoder=asdict(plan.encoder),

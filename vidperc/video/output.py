@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,16 @@ import av.error
 from av.packet import Packet
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import Copied, copy_chapters, copy_streams, copy_tags, other_packets
+from vidperc.video.copied import (
+    copy_chapters,
+    copy_streams,
+    copy_tags,
+    cover_packet,
+    leave_out_empty,
+    other_packets,
+    tell_empty,
+)
+from vidperc.video.fates import Copied
 from vidperc.video.identity import append_identity
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo
@@ -64,26 +73,18 @@ def write_output(
     window: tuple[int, int] | None = None,
     keep_audio: bool = True,
     identity: str,
+    refused: Mapping[int, str] | None = None,
+    all_tags: bool = False,
 ) -> Copied:
     """Join the parts into a file at path, with the source's audio, subtitles, attachments, chapters and tags.
 
     window: (first pts, pts of the end) of the excerpt, in the source's time base; its start becomes time 0 and other
         streams are cut to it. None keeps all, under the absolute times of the source.
+    refused, all_tags: what rehearse() found of this container.
     Raises VidpercError when the container cannot hold the video; OSError when the disk is full.
     """
     shift = window[0] if window else 0
-    options: dict[str, str] = {}
-    if path.suffix.lower() in MP4_FAMILY:
-        ticks = source.time_base.denominator
-        options = {
-            "movflags": "+faststart",
-            "video_track_timescale": str(ticks),
-            # A multiple, so that edit lists can state the start exactly; fine enough for the audio's own offset.
-            "movie_timescale": str(ticks * -(-90000 // ticks)),
-        }
-    else:
-        # Sound that begins before 0, as AAC from an MP4 does, would push every frame back by as much.
-        options = {"avoid_negative_ts": "disabled"}
+    options = container_options(path.suffix.lower(), source, all_tags=all_tags)
     copied = Copied()
     with open_input(source.path) as container:
         try:
@@ -95,16 +96,20 @@ def write_output(
             video, template = _video_stream(output, parts[0].path, path, source)
             with template:
                 _check_aspect(output, template.streams.video[0], source, copied)
-                places = copy_streams(output, container, source, copied, keep_audio=keep_audio)
+                lanes, covers = copy_streams(output, container, source, copied, keep_audio=keep_audio, refused=refused)
                 copy_tags(output, container, identity)
                 copy_chapters(output, container, source, window, copied)
                 _start(output, path)
+            for cover in covers:
+                output.mux_one(cover_packet(cover))
             pictures = _video_packets(parts, video, source.time_base, shift, last_duration)
-            others = other_packets(container, places, source.time_base, window, copied)
+            others = other_packets(container, lanes, source.time_base, window, copied)
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
                 output.mux_one(packet)
             output.close()
             finished = True
+            leave_out_empty(output, lanes, copied)
+            tell_empty(container, lanes, copied, output.format.name)
         finally:
             if not finished:
                 _close_quietly(output)
@@ -128,18 +133,41 @@ def _close_quietly(output: OutputContainer) -> None:
         output.close()
 
 
+def container_options(suffix: str, source: VideoInfo, *, all_tags: bool, finished: bool = True) -> dict[str, str]:
+    """What the muxer of a container is told. all_tags: as in Rehearsal. finished: the index goes to the front."""
+    if suffix not in MP4_FAMILY:
+        # Sound that begins before 0, as AAC from an MP4 does, would push every frame back by as much.
+        return {"avoid_negative_ts": "disabled"}
+    ticks = source.time_base.denominator
+    flags = ["faststart"] * finished + ["use_metadata_tags"] * all_tags
+    return {
+        **({"movflags": "+" + "+".join(flags)} if flags else {}),
+        "video_track_timescale": str(ticks),
+        # A multiple, so that edit lists can state the start exactly; fine enough for the audio's own offset.
+        "movie_timescale": str(ticks * -(-90000 // ticks)),
+    }
+
+
 def _video_stream(
     output: OutputContainer, first: Path, path: Path, source: VideoInfo
 ) -> tuple[VideoStream, InputContainer]:
     """A stream with the headers of the first segment; the segment stays open until the header is written."""
     template = av.open(str(first))
     try:
-        video = output.add_stream_from_template(template.streams.video[0], opaque=True)
+        video = new_video_stream(output, template, source, path.suffix.lower())
     except ValueError as error:
         template.close()
         raise VidpercError(f"{path}: {error}; choose another --codec, or an output name ending in .mkv") from error
-    if path.suffix.lower() in MP4_FAMILY and template.streams.video[0].codec_context.name == "hevc":
+    return video, template
+
+
+def new_video_stream(output: OutputContainer, template: InputContainer, source: VideoInfo, suffix: str) -> VideoStream:
+    """The video of an output: the headers of an encoded segment, with the source's rate, shape and rotation."""
+    video = output.add_stream_from_template(template.streams.video[0], opaque=True)
+    if suffix in MP4_FAMILY and template.streams.video[0].codec_context.name == "hevc":
         video.codec_tag = "hvc1"  # the only tag that Apple's players take
+    if "alpha_mode" in template.streams.video[0].metadata:
+        video.metadata["alpha_mode"] = "1"  # or the muxer leaves the mark out, and players the transparency
     video.codec_context.framerate = source.rate  # for tags and timecodes; MP4 fails on a timecode without it
     if source.sample_aspect is not None:
         video.sample_aspect_ratio = source.sample_aspect
@@ -147,7 +175,7 @@ def _video_stream(
         video.set_display_matrix(source.display_matrix)
     elif source.rotation:
         video.set_display_rotation(source.rotation)
-    return video, template
+    return video
 
 
 def _check_aspect(output: OutputContainer, encoded: VideoStream, source: VideoInfo, copied: Copied) -> None:
@@ -155,9 +183,10 @@ def _check_aspect(output: OutputContainer, encoded: VideoStream, source: VideoIn
     wanted = source.sample_aspect or Fraction(1)
     if output.format.name in ("matroska", "webm") and (encoded.sample_aspect_ratio or Fraction(1)) != wanted:
         shape, codec = f"{wanted.numerator}:{wanted.denominator}", encoded.codec_context.codec.canonical_name
-        copied.dropped.append(
-            f"sample aspect {shape}: {codec} in {output.format.name} does not state it, players show square pixels; "
-            f"an output name ending in .mp4 keeps it"
+        copied.drop(
+            f"sample aspect {shape}",
+            f"{codec} in {output.format.name} does not state it, players show square pixels; "
+            f"an output name ending in .mp4 keeps it",
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -18,6 +18,7 @@ from vidperc.video.opening import open_input, video_stream
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 MAX_DEMUX_ERRORS = 100
@@ -148,7 +149,7 @@ def _in_order(frames: Iterator[VideoFrame], first: int, step: int) -> Iterator[t
 
 
 def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[VideoFrame]:
-    for packet in _packets(container, stream, counts):
+    for packet in tolerant_packets(container, [stream], counts):
         counts.packets += packet.size > 0
         try:
             frames = packet.decode()
@@ -158,9 +159,12 @@ def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> I
         yield from frames
 
 
-def _packets(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[Packet[VideoStream]]:
-    """Every packet, then the empty one that flushes the decoder, whatever the container does on the way."""
-    packets = container.demux(stream)
+def tolerant_packets(
+    container: InputContainer, streams: Sequence[Stream], counts: Counts | None = None
+) -> Iterator[Packet[Any]]:
+    """Every packet of these streams, then the empty ones that flush decoders, whatever the container does on the way."""
+    counts = counts if counts is not None else Counts()
+    packets = container.demux(list(streams))
     while True:
         try:
             packet = next(packets, None)
@@ -170,7 +174,7 @@ def _packets(container: InputContainer, stream: VideoStream, counts: Counts) -> 
                 raise VidpercError(
                     f"{container.name}: unreadable, {counts.container_errors} container errors"
                 ) from error
-            packets = container.demux(stream)
+            packets = container.demux(list(streams))
             continue
         if packet is None:
             return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.video.copied import is_gap
-from vidperc.video.opening import open_input, video_stream
+from vidperc.video.opening import open_input
 from vidperc.video.source import DECODE_ERRORS
 
 MANY_PIXELS = 1 << 25
@@ -31,7 +31,7 @@ def verify_output(
     found: list[int] = []
     counts = dict.fromkeys(packets, 0)
     with open_input(path) as container:
-        stream = video_stream(container, path)
+        stream = container.streams.video[0]  # the main one comes first; others are copies
         ticks = stream.time_base or time_base
         got = (stream.codec_context.width, stream.codec_context.height)
         if got != size:
@@ -63,7 +63,7 @@ def _decode_ends(path: Path) -> None:
     """Decode from the first and from the last keyframe, so that a header that no decoder takes is found here."""
     for where in ("first", "last"):
         with open_input(path) as container:
-            stream = video_stream(container, path)
+            stream = container.streams.video[0]
             if stream.codec_context.width * stream.codec_context.height <= MANY_PIXELS:
                 stream.thread_type = "AUTO"  # each thread holds frames of its own
             if where == "last" and container.duration:

@@ -1,0 +1,206 @@
+"""What becomes of everything in a file beside its picture, in every container, read back by ffprobe."""
+
+import json
+import shutil
+import subprocess
+from fractions import Fraction
+
+import pytest
+
+from tests.clips import TEST_DATA, ffprobe_packets, ffprobe_streams, ffprobe_times
+from tests.rich_files import CUES, FONT, make_rich
+from vidperc.config.pipelines import apply_settings, load_pipeline
+from vidperc.engine.job import Job
+from vidperc.engine.plan import Wishes
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Watcher, run_job
+from vidperc.errors import VidpercError
+
+pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool() as workers:
+        yield workers
+
+
+@pytest.fixture
+def carried(pool, tmp_path):
+    """Runs a job that keeps the picture as it is; returns its report."""
+
+    def run(source, output, **options):
+        pipeline = apply_settings(load_pipeline("upscale"), ["upscale.model=bicubic", "upscale.scale=1"])
+        job = Job(
+            source=source,
+            pipeline=pipeline,
+            output=tmp_path / output,
+            workers=1,
+            wishes=Wishes(device="cpu"),
+            **{"preset": "ultrafast", **options},
+        )
+        return run_job(job, pool, Watcher())
+
+    return run
+
+
+def probed(path, *entries):
+    command = ["ffprobe", "-v", "error", "-of", "json", *entries, str(path)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def kinds(path):
+    return [(stream["codec_type"], stream.get("codec_name")) for stream in ffprobe_streams(path)]
+
+
+def shown(path, stream="s:0"):
+    """(start, end, text) in milliseconds of every subtitle, as FFmpeg's own program converts them."""
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", f"0:{stream}", "-f", "srt", "-"]
+    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    found = []
+    for block in text.strip().split("\n\n"):
+        _, times, *lines = block.split("\n")
+        start, end = (milliseconds(side) for side in times.split(" --> "))
+        found.append((start, end, "\n".join(lines)))
+    return found
+
+
+def milliseconds(clock):
+    hours, minutes, seconds = clock.replace(",", ".").split(":")
+    return round(1000 * (3600 * int(hours) + 60 * int(minutes) + float(seconds)))
+
+
+def outcomes(report, subject):
+    return {(fate.field, fate.outcome) for fate in report.fidelity if fate.subject.startswith(subject)}
+
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg, the independent reader, is not here")
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("codec", ["subrip", "ass", "webvtt"])
+def test_text_becomes_timed_text_in_mp4_and_each_moment_shows_all_that_is_due(suffix, codec, carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=(codec,))
+    report = carried(source, f"out{suffix}")
+    assert kinds(report.output)[:4] == [("video", "h264"), ("audio", "aac"), ("audio", "aac"), ("subtitle", "mov_text")]
+    found = [(start, end, text.replace("<i>", "").replace("</i>", "")) for start, end, text in shown(report.output)]
+    assert found == [
+        (200, 600, "first"),
+        (600, 900, "first\nsecond, over it"),
+        (900, 1100, "second, over it"),
+        (1500, 1900, "third"),
+    ]
+    assert ("stream", "converted") in outcomes(report, "subtitle 3")
+    assert any("mov_text" in sentence for sentence in report.streams.converted)
+    assert report.streams.dropped == []
+
+
+@needs_ffmpeg
+def test_timed_text_of_an_mp4_becomes_subrip_in_matroska(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mp4", subtitles=("mov_text",), cover=True)
+    assert kinds(source)[-1] == ("video", "mjpeg")
+    report = carried(source, "out.mkv")
+    found = kinds(report.output)
+    assert ("subtitle", "subrip") in found
+    assert ("video", "mjpeg") in found  # how FFmpeg shows a picture among the attachments
+    texts = {text for _, _, text in shown(report.output)}
+    assert {"first", "third"} <= texts
+    assert report.streams.dropped == []
+
+
+def test_text_becomes_webvtt_in_webm_and_what_it_cannot_hold_is_named(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", font=True)
+    report = carried(source, "out.webm", codec="libvpx-vp9", preset=None, encoder_options={"cpu-used": "8"})
+    assert kinds(report.output) == [("video", "vp9"), ("subtitle", "webvtt")]
+    assert [fate.subject for fate in report.fidelity if (fate.field, fate.outcome) == ("stream", "dropped")] == [
+        "audio 1 (aac, eng)",
+        "audio 2 (aac, fra)",
+        "attachment 4 (font.ttf)",
+    ]
+    assert len(report.streams.dropped) == 3
+
+
+def test_sounds_fonts_covers_chapters_languages_and_titles_stay_in_matroska(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=("ass", "subrip"), font=True, cover=True, tags={"MOOD": "fine"})
+    report = carried(source, "out.mkv", strict=True)
+    entries = ["-show_streams", "-show_chapters", "-show_format"]
+    was, now = probed(source, *entries), probed(report.output, *entries)
+    for before, after in zip(was["streams"], now["streams"], strict=True):
+        assert before["codec_name"] == after["codec_name"]
+        assert before["disposition"] == after["disposition"]
+        for tag in ("language", "title", "filename", "mimetype"):
+            assert before.get("tags", {}).get(tag) == after.get("tags", {}).get(tag)
+    for before, after in zip(was["chapters"], now["chapters"], strict=True):
+        assert before["tags"] == after["tags"]
+        assert Fraction(before["start_time"]) == Fraction(after["start_time"])
+    assert now["format"]["tags"]["MOOD"] == "fine"
+    assert ffprobe_packets(report.output, "s") == ffprobe_packets(source, "s")
+    assert FONT in (tmp_path / "out.mkv").read_bytes()
+    assert report.streams.dropped == report.streams.converted == []
+
+
+def test_a_cover_stays_a_cover_in_mp4(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=(), cover=True)
+    report = carried(source, "out.mp4")
+    (cover,) = [s for s in ffprobe_streams(report.output) if s["disposition"]["attached_pic"]]
+    assert (cover["codec_name"], cover["width"]) == ("mjpeg", 64)
+    assert outcomes(report, "video 3 (mjpeg, cover)") >= {("stream", "kept")}
+
+
+def test_a_second_video_is_copied_packet_by_packet(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=(), second_video=True)
+    report = carried(source, "out.mp4")
+    assert [s.get("width") for s in ffprobe_streams(report.output) if s["codec_type"] == "video"] == [96, 64]
+    wanted = probed(source, "-select_streams", "v:1", "-count_packets", "-show_entries", "stream=nb_read_packets")
+    found = probed(report.output, "-select_streams", "v:1", "-count_packets", "-show_entries", "stream=nb_read_packets")
+    assert wanted["streams"] == found["streams"] == [{"nb_read_packets": "50"}]
+    assert ffprobe_times(report.output) == ffprobe_times(source)
+
+
+def test_tags_that_mp4_does_not_hold_are_named_each(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=(), tags={"MOOD": "fine", "comment": "kept"})
+    report = carried(source, "out.mp4")
+    assert outcomes(report, "file") >= {("tag MOOD", "dropped"), ("tag COMMENT", "kept"), ("tag title", "kept")}
+    tags = probed(report.output, "-show_format")["format"]["tags"]
+    assert (tags["comment"], tags.get("MOOD")) == ("kept", None)
+
+
+@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+@pytest.mark.parametrize("output", ["out.mp4", "out.mov"])
+def test_the_tags_of_a_phone_stay_and_its_track_of_data_is_named(output, carried):
+    source = TEST_DATA / "videos" / "awkward" / "rot_minus90_metadata_track.mp4"
+    report = carried(source, output)
+    assert probed(report.output, "-show_format")["format"]["tags"]["com.android.capture.fps"] == "30.000000"
+    assert kinds(report.output) == [("video", "h264"), ("audio", "aac")]
+    (dropped,) = report.streams.dropped
+    assert dropped == f"data 0 (unknown, eng): {output[4:]} does not take it"
+
+
+@pytest.mark.parametrize(("output", "lost"), [("out.mp4", "attachment"), ("out.webm", "audio 1 (aac, eng)")])
+def test_strict_refuses_before_any_work_and_names_what_would_be_lost(output, lost, carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", font=True)
+    options = {"codec": "libvpx-vp9", "preset": None} if output.endswith("webm") else {}
+    with pytest.raises(VidpercError, match="--strict, and this would be dropped") as refused:
+        carried(source, output, strict=True, **options)
+    assert lost in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_every_part_has_a_fate_and_what_is_told_before_is_what_happens(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv", subtitles=("ass", "subrip"), font=True, cover=True, tags={"MOOD": "fine"})
+    report = carried(source, "out.mp4")
+    told = {fate.subject for fate in report.fidelity if fate.field == "stream"}
+    assert len([subject for subject in told if subject.split()[1].isdigit()]) == len(ffprobe_streams(source)) - 1
+    with pytest.raises(VidpercError) as refused:
+        carried(source, "other.mp4", strict=True)
+    for sentence in report.streams.dropped[:3]:
+        assert sentence in str(refused.value)
+
+
+def test_an_excerpt_cuts_the_text_that_lasts_into_it(carried, tmp_path):
+    source = make_rich(tmp_path / "in.mkv")
+    report = carried(source, "out.mkv", start=Fraction(1), end=Fraction(2))
+    packets = probed(report.output, "-select_streams", "s:0", "-show_packets")["packets"]
+    found = [(round(1000 * float(p["pts_time"])), round(1000 * float(p["duration_time"]))) for p in packets]
+    assert found == [(0, CUES[1][1] - 1000), (500, 400)]

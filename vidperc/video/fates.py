@@ -1,0 +1,65 @@
+"""What becomes of each thing that a source holds: kept, converted or dropped, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["kept", "converted", "dropped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of one field of one stream.
+
+    subject: "audio 1 (aac, eng)", "video", "file". field: "stream" for the whole of it, else "language", "depth", ...
+    reason: why it is not what it was, and what would keep it; mostly empty where it is kept.
+    """
+
+    subject: str
+    field: str
+    outcome: Outcome
+    reason: str = ""
+
+    def __str__(self) -> str:
+        named = self.subject if self.field == "stream" else f"{self.subject}, {self.field}"
+        return f"{named}: {self.reason}" if self.reason else named
+
+
+@dataclass
+class Copied:
+    """What became of what a source holds.
+
+    packets: how many each copied stream has, by its index in the output.
+    places: the index in the output of each copied stream, by its index in the source.
+    """
+
+    fates: list[Fate] = field(default_factory=list[Fate])
+    packets: dict[int, int] = field(default_factory=dict[int, int])
+    places: dict[int, int] = field(default_factory=dict[int, int])
+
+    def keep(self, subject: str, field: str = "stream", reason: str = "") -> None:
+        self.fates.append(Fate(subject=subject, field=field, outcome="kept", reason=reason))
+
+    def convert(self, subject: str, reason: str, field: str = "stream") -> None:
+        self.fates.append(Fate(subject=subject, field=field, outcome="converted", reason=reason))
+
+    def drop(self, subject: str, reason: str, field: str = "stream") -> None:
+        self.fates.append(Fate(subject=subject, field=field, outcome="dropped", reason=reason))
+
+    @property
+    def kept(self) -> list[str]:
+        return sentences(self.fates, "kept")
+
+    @property
+    def converted(self) -> list[str]:
+        return sentences(self.fates, "converted")
+
+    @property
+    def dropped(self) -> list[str]:
+        return sentences(self.fates, "dropped")
+
+
+def sentences(fates: list[Fate], outcome: Outcome) -> list[str]:
+    """One sentence for each of the fates with this outcome; each once."""
+    return list(dict.fromkeys(str(fate) for fate in fates if fate.outcome == outcome))

@@ -1,0 +1,60 @@
+"""What becomes of the picture itself: its container, depth, chroma and transparency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vidperc.ops.layout import PixelLayout
+from vidperc.video.encoder_settings import EncoderSettings
+from vidperc.video.fates import Fate
+from vidperc.video.output import CONTAINERS
+from vidperc.video.planes import layout_of
+from vidperc.video.probe import VideoInfo
+
+
+def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) -> Iterator[Fate]:
+    """Whether the output has the source's container. asked: the user named the output."""
+    made, had = CONTAINERS[output.suffix.lower()], source.path.suffix.lower()
+    if CONTAINERS.get(had) == made:
+        yield Fate(subject="file", field="container", outcome="kept")
+    elif asked:
+        yield _changed("file", "container", f"{had or source.container} to {made}, as -o says")
+    elif had in CONTAINERS:
+        yield _changed("file", "container", f"{CONTAINERS[had]} to {made}, for {CONTAINERS[had]} cannot hold {codec}")
+    else:
+        yield _changed(
+            "file", "container", f"{had or source.container} to {made}, which holds most; {had} is not written"
+        )
+
+
+def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]:
+    """What becomes of depth, chroma and transparency."""
+    was, made = layout_of(source.pix_fmt), layout_of(encoder.pix_fmt)
+    another = "--pix-fmt, or another --codec, may keep it"
+    if made.bits < source.bits:
+        yield _lost("depth", f"{source.bits} bits become {made.bits}, as {encoder.pix_fmt} holds; {another}")
+    else:
+        yield _kept("depth")
+    if was.rgb and not made.rgb:
+        yield _changed("video", "chroma", f"RGB becomes {encoder.pix_fmt}, which {encoder.codec} encodes; {another}")
+    elif not was.rgb and not made.rgb and (made.planes < was.planes or _coarser(made, was)):
+        yield _lost("chroma", f"{source.pix_fmt} becomes {encoder.pix_fmt}, of fewer samples; {another}")
+    else:
+        yield _kept("chroma")
+
+
+def _coarser(made: PixelLayout, was: PixelLayout) -> bool:
+    return was.planes > 1 and (made.shift_x > was.shift_x or made.shift_y > was.shift_y)
+
+
+def _kept(field: str) -> Fate:
+    return Fate(subject="video", field=field, outcome="kept")
+
+
+def _changed(subject: str, field: str, reason: str) -> Fate:
+    return Fate(subject=subject, field=field, outcome="converted", reason=reason)
+
+
+def _lost(field: str, reason: str) -> Fate:
+    return Fate(subject="video", field=field, outcome="dropped", reason=reason)

@@ -1,0 +1,118 @@
+"""What an output states of its source, found by reading it again: tags, languages, marks and chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe
+from vidperc.video.fates import Copied
+from vidperc.video.opening import open_input
+from vidperc.video.probe import VideoInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+
+# Of the program that wrote the track, or of the container's own making; an attachment's are how it is found.
+TECHNICAL_TAGS = frozenset(
+    {"handler_name", "vendor_id", "creation_time", "language", "title", "name", "timecode", "filename", "mimetype"}
+)
+
+# Containers state a language where the source has none: "und", or nothing.
+NO_LANGUAGE = (None, "", "und")
+
+TIME_TOLERANCE = 0.002  # seconds; Matroska and MP4 round the times of chapters to milliseconds
+
+
+def read_back(path: Path, source: VideoInfo, copied: Copied, *, excerpt: bool) -> None:
+    """Compare a finished output with its source, as compare_with_source() does. excerpt: its chapters were cut."""
+    with open_input(source.path) as container, open_input(path) as output:
+        compare_with_source(container, output, copied, copied.places, main=source.stream, chapters=not excerpt)
+
+
+def compare_with_source(
+    source: InputContainer,
+    output: InputContainer,
+    copied: Copied,
+    places: Mapping[int, int],
+    *,
+    main: int,
+    chapters: bool = True,
+) -> None:
+    """Add to `copied` what of the source's tags, languages, titles, marks and chapters the output states.
+
+    places: of the copied streams, by index in the source, their index in the output. main: the video, in the source.
+    chapters: compare them too; an excerpt has others.
+    """
+    container = output.format.name.partition(",")[0]
+    for place, stream in enumerate(source.streams):
+        if place == main:
+            _compare_stream(stream, output.streams.video[0], copied, "video", container)
+        elif place in places and places[place] < len(output.streams):
+            _compare_stream(stream, output.streams[places[place]], copied, describe(stream), container)
+    _compare_tags(source.metadata, output.metadata, copied, "file", container, without=frozenset())
+    if chapters and source.chapters():
+        _compare_chapters(source.chapters(), output.chapters(), copied, container)
+
+
+def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, container: str) -> None:
+    if stream.language not in NO_LANGUAGE:
+        _tell(copied, name, f"language {stream.language}", found.language == stream.language, container)
+    title = stream.metadata.get("title")
+    if title:
+        _tell(
+            copied,
+            name,
+            f"title {title!r}",
+            title in (found.metadata.get("title"), found.metadata.get("name")),
+            container,
+        )
+    lost = [
+        flag.name.lower()
+        for flag in type(stream.disposition)
+        if flag.name and flag in stream.disposition & ~found.disposition
+    ]
+    if stream.disposition:
+        _tell(copied, name, f"marks {', '.join(lost)}" if lost else "marks", not lost, container)
+    _compare_tags(stream.metadata, found.metadata, copied, name, container, without=TECHNICAL_TAGS)
+
+
+def _compare_tags(
+    wanted: Mapping[str, str],
+    found: Mapping[str, str],
+    copied: Copied,
+    name: str,
+    container: str,
+    without: frozenset[str],
+) -> None:
+    there = {key.lower() for key in found}
+    for key in wanted:
+        plain = key.lower()
+        if plain in STALE_TAGS | without or key.startswith(STATISTICS_TAGS):
+            continue
+        _tell(copied, name, f"tag {key}", plain in there, container)
+
+
+def _compare_chapters(wanted: list[Any], found: list[Any], copied: Copied, container: str) -> None:
+    def seconds(chapter: Any, edge: str) -> float:
+        return float(chapter[edge] * chapter["time_base"])
+
+    for number, chapter in enumerate(wanted, start=1):
+        title = chapter["metadata"].get("title", "")
+        same = (
+            number <= len(found)
+            and abs(seconds(found[number - 1], "start") - seconds(chapter, "start")) <= TIME_TOLERANCE
+        )
+        if not same:
+            copied.drop(f"chapter {number}", f"{container} gives it back at another time, or not at all")
+        elif title and found[number - 1]["metadata"].get("title") != title:
+            copied.drop(f"chapter {number}", f"{container} does not hold it", f"title {title!r}")
+
+
+def _tell(copied: Copied, subject: str, field: str, kept: bool, container: str) -> None:
+    if kept:
+        copied.keep(subject, field)
+    else:
+        copied.drop(subject, f"{container} does not hold it", field)
