@@ -174,7 +174,7 @@ def test_the_tags_of_a_phone_stay_and_its_track_of_data_is_named(output, carried
     assert probed(report.output, "-show_format")["format"]["tags"]["com.android.capture.fps"] == "30.000000"
     assert kinds(report.output) == [("video", "h264"), ("audio", "aac")]
     (dropped,) = report.streams.dropped
-    assert dropped == f"data 0 (unknown, eng): {output[4:]} does not take it"
+    assert dropped == f"data 0 (unknown, eng): tracks of data are not written to {output[4:]}"
 
 
 @pytest.mark.parametrize(("output", "lost"), [("out.mp4", "attachment"), ("out.webm", "audio 1 (aac, eng)")])

@@ -77,6 +77,9 @@ def copy_streams(
             continue  # an MP4's chapters as text; they are copied as chapters, and the muxer makes its own
         elif stream.type == "data" and stream.metadata.get("timecode", "") == main.metadata.get("timecode"):
             copied.keep(f"timecode {main.metadata['timecode']}")  # a tag of the video, the container's own track
+        elif stream.type == "data":
+            # Muxers refuse them, or write headers that no reader takes for such a track, and say nothing.
+            copied.drop(name, f"tracks of data are not written to {output.format.name}")
         elif stream.index in refused:
             copied.drop(name, refused[stream.index] + _hint(output, stream))
         elif stream.type == "attachment" or is_cover(stream):
@@ -113,8 +116,6 @@ def _lane(output: OutputContainer, stream: Stream, name: str, copied: Copied) ->
 
 
 def _hint(output: OutputContainer, stream: Stream) -> str:
-    if stream.type == "data":
-        return ""  # none of the four takes it
     return "" if output.format.name == "matroska" else "; an output name ending in .mkv keeps it as it is"
 
 

@@ -162,7 +162,7 @@ def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> I
 def tolerant_packets(
     container: InputContainer, streams: Sequence[Stream], counts: Counts | None = None
 ) -> Iterator[Packet[Any]]:
-    """Every packet of these streams, then the empty ones that flush decoders, whatever the container does on the way."""
+    """Every packet of these streams, then the empty ones that flush decoders, whatever the container does."""
     counts = counts if counts is not None else Counts()
     packets = container.demux(list(streams))
     while True:
