@@ -87,6 +87,8 @@ class Clip:
     color: of the source.
     layout: None for RGB. Else the frames are still YUV, as stages take them that need no more than luma: the layout
         says how chroma is subsampled and where it sits.
+    alpha: (T,1,H,W) float32 in [0,1], how opaque the frames are, straight: colours are not multiplied by it. None
+        where they have none, or the output cannot hold it.
     chroma: (T,2,H',W') float32 Cb and Cr, nominal [-0.5,0.5], as large as the layout stores them; None elsewhere.
     motion: of the source, T frames of it, at a size of its own; None until a stage provides it.
 
@@ -102,6 +104,7 @@ class Clip:
     layout: PixelLayout | None = None
     chroma: Tensor | None = None
     motion: Motion | None = None
+    alpha: Tensor | None = None
 
     def __post_init__(self) -> None:
         channels = 3 if self.layout is None else 1
@@ -112,6 +115,9 @@ class Clip:
             wanted = None if self.layout is None else (len(self.pts), 2, *self.layout.plane_size(1, width, height))
             if tuple(self.chroma.shape) != wanted:
                 raise ValueError(f"Clip.chroma: got shape {tuple(self.chroma.shape)}, wanted {wanted}")
+        if self.alpha is not None and self.alpha.shape != (len(self.pts), 1, *self.frames.shape[-2:]):
+            wanted = (len(self.pts), 1, *self.frames.shape[-2:])
+            raise ValueError(f"Clip.alpha: got shape {tuple(self.alpha.shape)}, wanted {wanted}")
         if not len(self.pts) == self.frames.shape[0] == self.source.shape[0]:
             raise ValueError(f"Clip: {len(self.pts)} pts, {self.frames.shape[0]} frames, {self.source.shape[0]} source")
         if self.motion is not None and len(self.motion) != len(self.pts):
@@ -128,15 +134,23 @@ class Clip:
         """The frames start to stop - 1, as views."""
         chroma = None if self.chroma is None else self.chroma[start:stop]
         motion = None if self.motion is None else self.motion.part(start, stop)
+        alpha = None if self.alpha is None else self.alpha[start:stop]
         frames, source = self.frames[start:stop], self.source[start:stop]
-        return replace(self, frames=frames, source=source, pts=self.pts[start:stop], chroma=chroma, motion=motion)
+        return replace(
+            self, frames=frames, source=source, pts=self.pts[start:stop], chroma=chroma, motion=motion, alpha=alpha
+        )
 
     def with_frames(self, frames: Tensor, chroma: Tensor | None = None) -> Clip:
         """The same clip with another picture: (T,C,H,W) for the same T and C, and its chroma where it has some.
 
-        Source and motion stay, for they are not the picture's.
+        Source and motion stay, for they are not the picture's. Alpha is resampled to the size of the frames.
         """
-        return replace(self, frames=frames, chroma=chroma)
+        alpha = self.alpha
+        if alpha is not None and alpha.shape[-2:] != frames.shape[-2:]:
+            from vidperc.ops.resize import resize
+
+            alpha = resize(alpha, (frames.shape[-2], frames.shape[-1]), "bicubic").clamp_(0, 1)
+        return replace(self, frames=frames, chroma=chroma, alpha=alpha)
 
     def singles(self) -> Iterator[Clip]:
         """Each frame as a clip of its own."""

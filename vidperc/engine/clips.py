@@ -13,7 +13,14 @@ from torch import Tensor
 
 from vidperc.clip import Clip, Color
 from vidperc.engine.guide import Guided, GuideVideo
-from vidperc.ops.color import planes_to_rgb, planes_to_yuv, rgb_to_planes, yuv_to_planes
+from vidperc.ops.color import (
+    alpha_to_plane,
+    plane_to_alpha,
+    planes_to_rgb,
+    planes_to_yuv,
+    rgb_to_planes,
+    yuv_to_planes,
+)
 from vidperc.ops.layout import LAYOUTS, PixelLayout
 from vidperc.ops.resize import resize
 from vidperc.video.planes import frame_planes, layout_of
@@ -26,6 +33,7 @@ class Pictures:
 
     layout: the pixel format that they are read in and stay in as YUV; empty for RGB. color: of the source.
     time_base: of their pts. chunk: frames that a clip has at most. device: where its tensors are.
+    alpha: frames have one and the output holds it, so it travels beside them.
     guide: of a job that has one; its frames are then the sources of the clips, all of it in RGB.
     """
 
@@ -35,6 +43,7 @@ class Pictures:
     chunk: int
     device: str
     guide: GuideVideo | None = None
+    alpha: bool = False
 
 
 def clips_of(frames: Iterable[Decoded], pictures: Pictures, shot: Callable[[int], int]) -> Iterator[Clip]:
@@ -66,6 +75,7 @@ class _Picture(NamedTuple):
     frame: Tensor
     chroma: Tensor | None
     guide: Tensor | None
+    alpha: Tensor | None = None
 
 
 def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter, guides: VideoReformatter) -> _Picture:
@@ -73,20 +83,23 @@ def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter
     if pictures.layout:
         layout = LAYOUTS[pictures.layout]
         planes = _planes(decoded, layout, pictures, reformatter)
-        return _Picture(decoded.pts, *planes_to_yuv(planes, layout, full_range=color.full_range), None)
-    frame = _rgb(decoded, color, pictures, reformatter)
+        alpha = plane_to_alpha(planes, layout) if pictures.alpha else None
+        return _Picture(decoded.pts, *planes_to_yuv(planes, layout, full_range=color.full_range), None, alpha)
+    layout = layout_of(decoded.frame.format.name)
+    planes = _planes(decoded, layout, pictures, reformatter)
+    frame = _rgb(planes, layout, color)
+    alpha = plane_to_alpha(planes, layout) if pictures.alpha else None
     if pictures.guide is None or not isinstance(decoded, Guided):
-        return _Picture(decoded.pts, frame, None, None)
+        return _Picture(decoded.pts, frame, None, None, alpha)
     if decoded.guide is None:
         guide = resize(frame[None], (pictures.guide.height, pictures.guide.width), "bicubic")[0]
     else:
-        guide = _rgb(decoded.guide, pictures.guide.color, pictures, guides)
-    return _Picture(decoded.pts, frame, None, guide)
+        layout = layout_of(decoded.guide.frame.format.name)
+        guide = _rgb(_planes(decoded.guide, layout, pictures, guides), layout, pictures.guide.color)
+    return _Picture(decoded.pts, frame, None, guide, alpha)
 
 
-def _rgb(decoded: Decoded, color: Color, pictures: Pictures, reformatter: VideoReformatter) -> Tensor:
-    layout = layout_of(decoded.frame.format.name)
-    planes = _planes(decoded, layout, pictures, reformatter)
+def _rgb(planes: list[Tensor], layout: PixelLayout, color: Color) -> Tensor:
     return planes_to_rgb(
         planes, layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting
     )  # (3,h,w)
@@ -102,6 +115,7 @@ def _planes(decoded: Decoded, layout: PixelLayout, pictures: Pictures, reformatt
 def _clip(pending: list[_Picture], shot: int, pictures: Pictures) -> Clip:
     frames = _stacked([picture.frame for picture in pending])  # (T,C,h,w)
     chroma = [picture.chroma for picture in pending if picture.chroma is not None]
+    alphas = [picture.alpha for picture in pending if picture.alpha is not None]
     guides = [picture.guide for picture in pending if picture.guide is not None]
     return Clip(
         frames=frames,
@@ -112,6 +126,7 @@ def _clip(pending: list[_Picture], shot: int, pictures: Pictures) -> Clip:
         color=pictures.color,
         layout=LAYOUTS[pictures.layout] if pictures.layout else None,
         chroma=_stacked(chroma) if chroma else None,
+        alpha=_stacked(alphas) if alphas else None,
     )
 
 
@@ -121,6 +136,14 @@ def _stacked(tensors: list[Tensor]) -> Tensor:
 
 def planes_of(clip: Clip, index: int, layout: PixelLayout, color: Color) -> list[Tensor]:
     """The planes to encode of one frame of a clip, in the output's layout and colour."""
+    planes = _colour_planes(clip, index, layout, color)
+    if layout.alpha:
+        opaque = torch.ones_like(clip.frames[index, :1])
+        planes.append(alpha_to_plane(opaque if clip.alpha is None else clip.alpha[index], layout))
+    return planes
+
+
+def _colour_planes(clip: Clip, index: int, layout: PixelLayout, color: Color) -> list[Tensor]:
     if clip.layout is None:
         return rgb_to_planes(
             clip.frames[index], layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting

@@ -41,7 +41,6 @@ from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.fates import Fate, sentences
-from vidperc.video.hdr import lost_hdr
 from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
@@ -331,6 +330,8 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
     return choose_encoder(
         source_pix_fmt=info.pix_fmt,
         bits=info.bits,
+        alpha=info.alpha,
+        suffix=(job.output or job.source).suffix.lower(),
         codec=job.codec,
         quality=job.quality,
         preset=job.preset,
@@ -406,12 +407,8 @@ def warnings(info: VideoInfo, encoder: EncoderSettings) -> list[str]:
     found: list[str] = []
     if info.interlaced:
         found.append("the source is interlaced; its fields are enlarged as they are woven, deinterlace it first")
-    if info.alpha:
-        found.append("the source has transparency, which is not kept yet")
-    bits = layout_of(encoder.pix_fmt).bits
-    if info.color.transfer in HDR_TRANSFERS and bits < 10:
+    if info.color.transfer in HDR_TRANSFERS and layout_of(encoder.pix_fmt).bits < 10:
         found.append(f"the source is HDR and {encoder.pix_fmt} has 8 bits, so it will show bands; libx265 takes 10")
-    found.extend(lost_hdr(info.hdr, encoder.codec, bits))
     return found
 
 
@@ -457,4 +454,5 @@ def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
         versions=versions(prepared),
         cuts=cuts,
         guide=None if ready.guide is None else ready.guide.video(),
+        alpha=ready.info.alpha and layout_of(ready.encoder.pix_fmt).alpha,
     )

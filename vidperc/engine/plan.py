@@ -84,6 +84,7 @@ class Plan:
     timed: False when the source's packets carry no times.
     cuts: pts of the frames that start a shot; none where no stage looks across frames, unless they were given.
     guide: the video that the source was made from, where there is one.
+    alpha: the source has transparency, and the output holds it.
     """
 
     width: int
@@ -106,6 +107,7 @@ class Plan:
     source: str = ""
     cuts: tuple[int, ...] = ()
     guide: GuideVideo | None = None
+    alpha: bool = False
 
     @property
     def frames(self) -> int:

@@ -167,4 +167,5 @@ def _pictures(plan: Plan) -> Pictures:
         chunk=plan.placement.chunk,
         device=plan.placement.device,
         guide=plan.guide,
+        alpha=plan.alpha,
     )

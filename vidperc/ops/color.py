@@ -40,7 +40,7 @@ def planes_to_yuv(planes: Sequence[Tensor], layout: PixelLayout, *, full_range: 
     luma = planes[0].to(torch.float32).sub_(luma_zero).div_(luma_span)[None]  # (1, H, W)
     if layout.planes == 1:
         return luma, None
-    chroma = torch.stack([plane.to(torch.float32) for plane in planes[1:]])  # (2, h, w)
+    chroma = torch.stack([plane.to(torch.float32) for plane in planes[1:3]])  # (2, h, w)
     return luma, chroma.sub_(chroma_zero).div_(chroma_span)
 
 
@@ -55,6 +55,18 @@ def yuv_to_planes(luma: Tensor, chroma: Tensor | None, layout: PixelLayout, *, f
         return planes
     assert chroma is not None
     return planes + [_quantised(plane, chroma_span, chroma_zero, layout.bits) for plane in chroma]
+
+
+def plane_to_alpha(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
+    """How opaque one frame is, (1,H,W) float32 in [0,1]; 1 where the layout has no plane for it."""
+    if not layout.alpha:
+        return torch.ones((1, *planes[0].shape), dtype=torch.float32, device=planes[0].device)
+    return planes[-1].to(torch.float32).div_((1 << layout.bits) - 1)[None]
+
+
+def alpha_to_plane(alpha: Tensor, layout: PixelLayout) -> Tensor:
+    """The plane (H,W) of a frame's alpha (1,H,W), which uses all codes whatever the range of the colours."""
+    return _quantised(alpha[0], float((1 << layout.bits) - 1), 0.0, layout.bits)
 
 
 def chroma_site(layout: PixelLayout, siting: int = 0) -> tuple[float, float]:
@@ -72,7 +84,7 @@ def planes_to_rgb(
     """
     if layout.rgb:
         zero, span, _, _ = _quantisation(layout.bits, True)
-        green, blue, red = (plane.to(torch.float32).sub_(zero).div_(span) for plane in planes)
+        green, blue, red = (plane.to(torch.float32).sub_(zero).div_(span) for plane in planes[:3])
         return torch.stack((red, green, blue))
     luma, chroma = planes_to_yuv(planes, layout, full_range=full_range)
     if chroma is None:

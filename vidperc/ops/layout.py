@@ -11,8 +11,9 @@ class PixelLayout:
 
     bits: used bits of each sample; more than 8 are stored in two bytes, low bits first.
     shift_x, shift_y: base-2 logarithm of the chroma subsampling.
-    planes: number of planes: 1 grey, 3 colour.
+    planes: number of planes of colour: 1 grey, 3 colour.
     rgb: planes hold green, blue, red instead of Y, Cb, Cr.
+    alpha: one more plane, the last, says how opaque the picture is.
     """
 
     name: str
@@ -21,10 +22,16 @@ class PixelLayout:
     shift_y: int = 0
     planes: int = 3
     rgb: bool = False
+    alpha: bool = False
+
+    @property
+    def all_planes(self) -> int:
+        """Number of planes with that of alpha."""
+        return self.planes + self.alpha
 
     def plane_size(self, plane: int, width: int, height: int) -> tuple[int, int]:
         """(height, width) of a plane of a frame of this width and height."""
-        if plane == 0:
+        if plane in (0, self.planes):
             return height, width
         return -(-height >> self.shift_y), -(-width >> self.shift_x)  # rounded up, as FFmpeg does
 
@@ -47,5 +54,16 @@ LAYOUTS: dict[str, PixelLayout] = {
         PixelLayout("gbrp", 8, rgb=True),
         PixelLayout("gbrp10le", 10, rgb=True),
         PixelLayout("gbrp12le", 12, rgb=True),
+        PixelLayout("yuva420p", 8, 1, 1, alpha=True),
+        PixelLayout("yuva422p", 8, 1, 0, alpha=True),
+        PixelLayout("yuva444p", 8, alpha=True),
+        PixelLayout("yuva420p10le", 10, 1, 1, alpha=True),
+        PixelLayout("yuva422p10le", 10, 1, 0, alpha=True),
+        PixelLayout("yuva444p10le", 10, alpha=True),
+        PixelLayout("yuva422p12le", 12, 1, 0, alpha=True),
+        PixelLayout("yuva444p12le", 12, alpha=True),
+        PixelLayout("gbrap", 8, rgb=True, alpha=True),
+        PixelLayout("gbrap10le", 10, rgb=True, alpha=True),
+        PixelLayout("gbrap12le", 12, rgb=True, alpha=True),
     )
 }

@@ -53,7 +53,7 @@ def check_encoder(
         raise VidpercError(f"--codec {name}: {PRIVATE_SEGMENT_FORMAT} does not hold it; choose another") from error
     layout = layout_of(settings.pix_fmt)
     dtype = np.uint8 if layout.bits == 8 else np.uint16
-    planes = [cast("Plane", np.zeros(layout.plane_size(i, width, height), dtype)) for i in range(layout.planes)]
+    planes = [cast("Plane", np.zeros(layout.plane_size(i, width, height), dtype)) for i in range(layout.all_planes)]
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     messages: list[tuple[int, str, str]] = []

@@ -31,6 +31,10 @@ class Recipe:
     presets: tuple[str, ...] = ()
 
 
+# Encoders whose transparency players show; that of libx265 none does but Apple's.
+_ALPHA_ENCODERS = frozenset({"libvpx", "libvpx-vp9", "ffv1", "prores_ks", "prores", "png", "qtrle", "utvideo"})
+_HOLDS_NO_ALPHA = frozenset({".mp4", ".m4v"})
+
 # libx264 and libx265 complain about a wrong preset on stderr, where no capture reaches.
 _X26X_PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
@@ -81,19 +85,34 @@ def choose_encoder(
     pix_fmt: str | None = None,
     options: Mapping[str, str] | None = None,
     threads: int = 1,
+    alpha: bool = False,
+    suffix: str = "",
     hdr: HdrMetadata | None = None,
 ) -> EncoderSettings:
     """The settings for an output: libx264 for 8-bit sources, libx265 above, unless the user names another.
 
     quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
+    alpha: the source has transparency, which is kept where the encoder takes it. suffix: of the output's name, as far
+    as it is known; it chooses the encoder for transparency.
     hdr: what the output shall say of its light, where the encoder can.
     Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
     """
-    encoder = _encoder(codec or ("libx264" if bits <= 8 else "libx265"))
+    usual = "libx264" if bits <= 8 else "libx265"
+    if alpha and suffix not in _HOLDS_NO_ALPHA:
+        usual = "prores_ks" if suffix == ".mov" else "libvpx-vp9" if bits <= 8 or suffix == ".webm" else "ffv1"
+    encoder = _encoder(codec or usual)
     name = encoder.name  # asked for a codec ("hevc"), FFmpeg gives an encoder of it
     formats = [f.name for f in encoder.video_formats or []]
     if pix_fmt is None:
         wanted = layout_of(source_pix_fmt).name
+        transparent = [f for f in formats if layout_of(f).alpha]
+        if name.startswith("libvpx"):
+            transparent = ["yuva420p"]  # what browsers show
+        if alpha and transparent and name in _ALPHA_ENCODERS:
+            formats = transparent
+        else:
+            formats = [f for f in formats if not layout_of(f).alpha]
+            wanted = wanted.replace("yuva", "yuv").replace("gbrap", "gbrp")
         best = find_best_pix_fmt_of_list(formats, wanted)[0] if formats else None
         pix_fmt = wanted if wanted in formats or best is None else best.name
     elif formats and pix_fmt not in formats:
@@ -109,6 +128,8 @@ def choose_encoder(
     preset = (options or {}).get("preset", preset)
     if preset and recipe.presets and preset not in recipe.presets:
         raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
+    if name == "prores_ks" and layout_of(pix_fmt).shift_x == 0:
+        chosen["profile"] = "4"  # 4444; those below it are for 4:2:2
     if preset or recipe.preset:
         chosen["preset"] = preset or recipe.preset
     light = "" if hdr is None else hdr_parameters(hdr, name, layout_of(pix_fmt).bits)

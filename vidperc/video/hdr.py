@@ -113,14 +113,13 @@ def _spelled(value: Fraction, steps: int | None) -> str:
     return f"{float(value):.6f}" if steps is None else str(round(value * steps))
 
 
-def lost_hdr(hdr: HdrMetadata, encoder: str, bits: int) -> list[str]:
-    """What of it an output will not have, a sentence each."""
-    lost: list[str] = []
+def lost_hdr(hdr: HdrMetadata, encoder: str, bits: int) -> dict[str, str]:
+    """What of it an output will not have, and why."""
+    lost: dict[str, str] = {}
     if hdr.static and not hdr_parameters(hdr, encoder, bits):
         why = "the output has 8 bits" if bits < 10 else f"{encoder} has no way to be told"
-        lost.append(f"HDR metadata (mastering display, light level) is not kept: {why}; libx265 with 10 bits keeps it")
-    lost.extend(
-        f"{name} metadata is not kept: it describes the source's frames; the static HDR picture under it is"
+        lost["mastering display and light level"] = f"{why}; libx265 with 10 bits keeps them"
+    return lost | {
+        f"{name} metadata": "it describes the source's frames one by one; the HDR picture under it is kept"
         for name in hdr.dynamic
-    )
-    return lost
+    }

@@ -1,4 +1,4 @@
-"""What becomes of the picture itself: its container, depth, chroma and transparency."""
+"""What becomes of the picture itself: its container, depth, chroma, transparency and HDR metadata."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from vidperc.ops.layout import PixelLayout
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Fate
+from vidperc.video.hdr import lost_hdr
 from vidperc.video.output import CONTAINERS
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo
@@ -29,7 +30,7 @@ def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) 
 
 
 def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]:
-    """What becomes of depth, chroma and transparency."""
+    """What becomes of depth, chroma, transparency and HDR metadata."""
     was, made = layout_of(source.pix_fmt), layout_of(encoder.pix_fmt)
     another = "--pix-fmt, or another --codec, may keep it"
     if made.bits < source.bits:
@@ -42,6 +43,18 @@ def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]
         yield _lost("chroma", f"{source.pix_fmt} becomes {encoder.pix_fmt}, of fewer samples; {another}")
     else:
         yield _kept("chroma")
+    if source.alpha and made.alpha:
+        yield _kept("transparency")
+    elif source.alpha:
+        yield _lost(
+            "transparency",
+            f"{encoder.pix_fmt} does not hold it; an output name ending in .webm or .mov does, or -c ffv1 in .mkv",
+        )
+    lost = lost_hdr(source.hdr, encoder.codec, made.bits)
+    for what, why in lost.items():
+        yield _lost(what, why)
+    if source.hdr.static and not lost.keys() - {f"{name} metadata" for name in source.hdr.dynamic}:
+        yield _kept("mastering display and light level")
 
 
 def _coarser(made: PixelLayout, was: PixelLayout) -> bool:

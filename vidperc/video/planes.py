@@ -29,7 +29,7 @@ def layout_of(pix_fmt: str) -> PixelLayout:
     name = _SAME_LAYOUT.get(pix_fmt, pix_fmt)
     if name in LAYOUTS:
         return LAYOUTS[name]
-    best, _ = find_best_pix_fmt_of_list(list(LAYOUTS), pix_fmt)
+    best, _ = find_best_pix_fmt_of_list(list(LAYOUTS), pix_fmt, has_alpha=True)
     return LAYOUTS[best.name if best is not None else "yuv444p"]
 
 
@@ -42,7 +42,7 @@ def frame_planes(frame: VideoFrame, layout: PixelLayout, reformatter: VideoRefor
         frame = reformatter.reformat(frame, format=layout.name)
     return [
         _view(frame.planes[index], layout, *layout.plane_size(index, frame.width, frame.height))
-        for index in range(layout.planes)
+        for index in range(layout.all_planes)
     ]
 
 

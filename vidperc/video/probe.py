@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
+from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.siting import stated_siting
@@ -106,7 +107,7 @@ def probe(path: Path) -> VideoInfo:
             rotation=frame.rotation,
             display_matrix=_display_matrix(frame),
             interlaced=frame.interlaced_frame,
-            alpha=any(component.is_alpha for component in frame.format.components),
+            alpha=_transparent(frame, context.name),
             color=color,
             seconds=_seconds(container, stream),
             hdr=hdr_metadata(frame),
@@ -119,9 +120,10 @@ def probe(path: Path) -> VideoInfo:
 def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     """The first frame that decodes; the container stands behind it afterwards."""
     try:
+        decoder = alpha_decoder(stream)
         for packet in container.demux(stream):
             try:
-                frames = packet.decode()
+                frames = packet.decode() if decoder is None else decoder.decode(packet if packet.size else None)
             except (av.error.FFmpegError, MemoryError, EOFError, IndexError):
                 continue
             if frames:
@@ -161,6 +163,13 @@ def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
 
 # BT.709, FCC (like 601 in practice), 601 625 lines, 601 525 lines, SMPTE 240M, BT.2020 non-constant luminance.
 _KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+
+
+def _transparent(frame: VideoFrame, codec: str) -> bool:
+    """Whether frames may have transparency; all GIFs could, few do, and those that do begin with it."""
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    return codec != "gif" or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:

@@ -13,12 +13,14 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from vidperc.errors import VidpercError
+from vidperc.video.decoder import alpha_decoder
 from vidperc.video.opening import open_input, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 MAX_DEMUX_ERRORS = 100
@@ -90,7 +92,7 @@ def read_frames(
             container.seek(keyframe[1], stream=stream, backward=True)
         step = _ticks_per_frame(stream)
         reformatter = VideoReformatter()
-        frames = _decode(container, stream, counts)
+        frames = _decode(container, stream, counts, alpha_decoder(stream, threads))
         timed_frames = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
         for frame, pts in _rising(timed_frames, step, counts):
             if start is not None and pts < start:
@@ -148,11 +150,14 @@ def _in_order(frames: Iterator[VideoFrame], first: int, step: int) -> Iterator[t
         yield frame, time
 
 
-def _decode(container: InputContainer, stream: VideoStream, counts: Counts) -> Iterator[VideoFrame]:
+def _decode(
+    container: InputContainer, stream: VideoStream, counts: Counts, decoder: VideoCodecContext | None
+) -> Iterator[VideoFrame]:
+    """The frames of a stream by its own decoder, or by another one for it."""
     for packet in tolerant_packets(container, [stream], counts):
         counts.packets += packet.size > 0
         try:
-            frames = packet.decode()
+            frames = packet.decode() if decoder is None else decoder.decode(packet if packet.size else None)
         except DECODE_ERRORS:
             counts.corrupt_packets += 1
             continue
