@@ -88,6 +88,16 @@ Strict = Annotated[
         "--strict", help="Refuse before any work if something of the input would be dropped.", rich_help_panel=IO
     ),
 ]
+MaxInputPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-input-pixels", min=1, help="Of a frame that an input may state; else 67108864.", rich_help_panel=IO
+    ),
+]
+MaxStreams = Annotated[
+    int | None,
+    typer.Option("--max-streams", min=1, help="That an input may have; else 64.", rich_help_panel=IO),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.", rich_help_panel=MACHINE)]
 Precision = Annotated[
     str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.", rich_help_panel=MACHINE)
@@ -181,6 +191,8 @@ def upscale(
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    max_input_pixels: MaxInputPixels = None,
+    max_streams: MaxStreams = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,
@@ -226,6 +238,8 @@ def run(
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    max_input_pixels: MaxInputPixels = None,
+    max_streams: MaxStreams = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,
@@ -283,6 +297,8 @@ def steady(
     no_audio: NoAudio = False,
     overwrite: Overwrite = False,
     strict: Strict = False,
+    max_input_pixels: MaxInputPixels = None,
+    max_streams: MaxStreams = None,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,

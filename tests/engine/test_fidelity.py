@@ -204,3 +204,9 @@ def test_an_excerpt_cuts_the_text_that_lasts_into_it(carried, tmp_path):
     packets = probed(report.output, "-select_streams", "s:0", "-show_packets")["packets"]
     found = [(round(1000 * float(p["pts_time"])), round(1000 * float(p["duration_time"]))) for p in packets]
     assert found == [(0, CUES[1][1] - 1000), (500, 400)]
+
+
+def test_strict_does_not_mind_what_was_asked_for(carried, tmp_path):
+    report = carried(make_rich(tmp_path / "in.mkv", subtitles=(), sounds=1), "out.mp4", strict=True, keep_audio=False)
+    assert report.streams.dropped == ["audio 1 (aac, eng): --no-audio"]
+    assert [s["codec_type"] for s in ffprobe_streams(report.output) if s["codec_type"] != "data"] == ["video"]

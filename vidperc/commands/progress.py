@@ -139,8 +139,8 @@ class Display(Watcher):
         if report.already_done:
             self._out.print(f"{report.output}: already done, nothing to do (-y does it again)", markup=False)
             return
-        self._fates("converted", sentences(report.fidelity, "converted"))
-        self._fates("not kept", sentences(report.fidelity, "dropped"))
+        self._fates("converted", sentences(report.fidelity, "converted", unasked=True))
+        self._fates("not kept", sentences(report.fidelity, "dropped", unasked=True))
         of_guide = {name: n for name, n in report.damage.items() if n and name.startswith("guide_")}
         damage = {name: n for name, n in report.damage.items() if n and name != "packets" and name not in of_guide}
         if report.frames_out != report.frames_in:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.identity import read_identity
+from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
 from vidperc.video.times import parse_seconds
 
@@ -63,6 +64,8 @@ class VideoOptions:
     no_audio: bool = False
     overwrite: bool = False
     strict: bool = False
+    max_input_pixels: int | None = None
+    max_streams: int | None = None
     dry_run: bool = False
     debug_motion: Path | None = None
     report: Path | None = None
@@ -190,6 +193,15 @@ def _inputs(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _limits(options: VideoOptions) -> Limits:
+    usual = Limits()
+    return replace(
+        usual,
+        pixels=usual.pixels if options.max_input_pixels is None else options.max_input_pixels,
+        streams=usual.streams if options.max_streams is None else options.max_streams,
+    )
+
+
 def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, several: bool) -> Job:
     if options.output == "":
         raise VidpercError("-o: is empty, wanted a file or folder; is a variable of the command line not set?")
@@ -246,4 +258,5 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         keep_audio=not options.no_audio,
         overwrite=options.overwrite,
         strict=options.strict,
+        limits=_limits(options),
     )

@@ -43,6 +43,7 @@ from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held
 from vidperc.video.fates import Fate, sentences
 from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
+from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
 from vidperc.video.picture_fates import container_fate, picture_fates
 from vidperc.video.planes import layout_of
@@ -66,6 +67,7 @@ class Job:
     workers: None for one per core.
     overwrite: do the work again although the output exists.
     strict: refuse when anything of the source would be dropped.
+    limits: what the source may state of itself.
     """
 
     source: Path
@@ -88,6 +90,7 @@ class Job:
     keep_audio: bool = True
     overwrite: bool = False
     strict: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         stages = tuple(_with_absolute_weights(stage) for stage in self.pipeline.stages)
@@ -149,9 +152,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     videos = [job.source, *([] if job.guide is None else [job.guide])]
     for video in videos:
         if not video.is_file():
-            probe(video)  # says why
+            probe(video, limits=job.limits)  # says why
     identities = {video: input_identity(video) for video in videos}
-    info = probe(job.source)
+    info = probe(job.source, limits=job.limits)
     index = index_frames(job.source)
     guide = None
     if job.guide is not None:
@@ -274,7 +277,7 @@ def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: byte
 
 
 def _refuse_losses(job: Job, fates: list[Fate]) -> None:
-    lost = sentences(fates, "dropped")
+    lost = sentences(fates, "dropped", unasked=True)
     if lost:
         more = f" (and {len(lost) - 3} more)" if len(lost) > 3 else ""
         raise VidpercError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from copy import deepcopy
@@ -172,7 +173,9 @@ def _read_pth(path: Path) -> object:
                 "save its state_dict() as .safetensors or .pth, or name another file"
             )
         # Never without weights_only: unpickling runs whatever code the file names.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a pickle is of another age; what is wrong with it is raised
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (VidpercError, MemoryError):
         raise
     except Exception as error:  # what a reader meets in arbitrary bytes has no common class: KeyError, EOFError, ...

@@ -72,7 +72,7 @@ def copy_streams(
             continue
         name = describe(stream)
         if stream.type == "audio" and not keep_audio:
-            copied.drop(name, "--no-audio")
+            copied.drop(name, "--no-audio", asked=True)
         elif stream.type == "data" and codec_name(stream) == "bin_data" and source.chapters:
             continue  # an MP4's chapters as text; they are copied as chapters, and the muxer makes its own
         elif stream.type == "data" and stream.metadata.get("timecode", "") == main.metadata.get("timecode"):

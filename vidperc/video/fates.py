@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,12 +15,14 @@ class Fate:
 
     subject: "audio 1 (aac, eng)", "video", "file". field: "stream" for the whole of it, else "language", "depth", ...
     reason: why it is not what it was, and what would keep it; mostly empty where it is kept.
+    asked: the user wished it so, and need not be told.
     """
 
     subject: str
     field: str
     outcome: Outcome
     reason: str = ""
+    asked: bool = False
 
     def __str__(self) -> str:
         named = self.subject if self.field == "stream" else f"{self.subject}, {self.field}"
@@ -44,8 +47,8 @@ class Copied:
     def convert(self, subject: str, reason: str, field: str = "stream") -> None:
         self.fates.append(Fate(subject=subject, field=field, outcome="converted", reason=reason))
 
-    def drop(self, subject: str, reason: str, field: str = "stream") -> None:
-        self.fates.append(Fate(subject=subject, field=field, outcome="dropped", reason=reason))
+    def drop(self, subject: str, reason: str, field: str = "stream", *, asked: bool = False) -> None:
+        self.fates.append(Fate(subject=subject, field=field, outcome="dropped", reason=reason, asked=asked))
 
     @property
     def kept(self) -> list[str]:
@@ -60,6 +63,6 @@ class Copied:
         return sentences(self.fates, "dropped")
 
 
-def sentences(fates: list[Fate], outcome: Outcome) -> list[str]:
-    """One sentence for each of the fates with this outcome; each once."""
-    return list(dict.fromkeys(str(fate) for fate in fates if fate.outcome == outcome))
+def sentences(fates: Sequence[Fate], outcome: Outcome, *, unasked: bool = False) -> list[str]:
+    """One sentence for each of the fates with this outcome, each once. unasked: only what the user did not wish."""
+    return list(dict.fromkeys(str(f) for f in fates if f.outcome == outcome and not (unasked and f.asked)))

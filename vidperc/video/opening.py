@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -20,6 +21,52 @@ READABLE_FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,flv,asf,ogg,gif,apng,mxf,nut,dv,rm,y4m,"
     "yuv4mpegpipe,swf,wtv,h263,h261,vc1,nsv,aac,mp3,wav,flac"
 )
+
+
+# Seconds that reading the headers of a file may take.
+OPEN_SECONDS = 30.0
+
+# Pixels of a frame that decoders hold, unless a file's header states more and was let through.
+MOST_PIXELS = 8192 * 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a file may state of itself; beyond that it is taken for a mistake, or for an attack."""
+
+    pixels: int = MOST_PIXELS
+    streams: int = 64
+    chapters: int = 10_000
+    attachment_bytes: int = 64 << 20
+
+
+def check_limits(container: InputContainer, path: Path, limits: Limits) -> None:
+    """Refuse a file that states more than the limits, before anything of it is decoded.
+
+    Raises VidpercError.
+    """
+    count = len(container.streams)
+    if count > limits.streams:
+        raise VidpercError(f"{path}: has {count} streams, wanted at most {limits.streams}; --max-streams allows more")
+    for stream in container.streams.video:
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > limits.pixels:
+            raise VidpercError(
+                f"{path}: states frames of {width}x{height} pixels, wanted at most {limits.pixels / 1e6:.0f} million "
+                f"pixels; --max-input-pixels allows more"
+            )
+    if len(container.chapters()) > limits.chapters:
+        got = len(container.chapters())
+        raise VidpercError(
+            f"{path}: has {got} chapters, wanted at most {limits.chapters}; remove some, as with mkvpropedit"
+        )
+    for stream in container.streams.attachments:
+        nbytes = len(stream.data)
+        if nbytes > limits.attachment_bytes:
+            raise VidpercError(
+                f"{path}: attachment {stream.index} has {nbytes / 2**20:.0f} MiB, wanted at most "
+                f"{limits.attachment_bytes >> 20}; remove it first, as with mkvpropedit"
+            )
 
 
 def open_input(path: Path) -> InputContainer:
@@ -43,6 +90,7 @@ def open_input(path: Path) -> InputContainer:
             mode="r",
             container_options={"protocol_whitelist": "file", "format_whitelist": READABLE_FORMATS},
             metadata_errors="surrogateescape",
+            timeout=(OPEN_SECONDS, None),
         )
     except av.error.FFmpegError as error:
         raise VidpercError(
@@ -63,4 +111,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if stream is None or stream.type != "video":
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise VidpercError(f"{path}: has no video stream (streams: {kinds}), wanted a video")
-    return stream  # pyright: ignore[reportReturnType]
+    video = cast("VideoStream", stream)
+    # A header may state a small picture and hold a large one.
+    most = max(MOST_PIXELS, video.codec_context.width * video.codec_context.height)
+    video.codec_context.options = {"max_pixels": str(most)}
+    return video

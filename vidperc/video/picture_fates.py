@@ -20,7 +20,8 @@ def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) 
     if CONTAINERS.get(had) == made:
         yield Fate(subject="file", field="container", outcome="kept")
     elif asked:
-        yield _changed("file", "container", f"{had or source.container} to {made}, as -o says")
+        reason = f"{had or source.container} to {made}, as -o says"
+        yield Fate(subject="file", field="container", outcome="converted", reason=reason, asked=True)
     elif had in CONTAINERS:
         yield _changed("file", "container", f"{CONTAINERS[had]} to {made}, for {CONTAINERS[had]} cannot hold {codec}")
     else:

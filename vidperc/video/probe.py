@@ -16,7 +16,7 @@ from vidperc.clip import Color
 from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
-from vidperc.video.opening import open_input, video_stream
+from vidperc.video.opening import Limits, check_limits, open_input, video_stream
 from vidperc.video.siting import stated_siting
 
 if TYPE_CHECKING:
@@ -79,12 +79,14 @@ class VideoInfo:
     streams: tuple[StreamInfo, ...]
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, *, limits: Limits | None = None) -> VideoInfo:
     """Read what a file holds.
 
+    limits: what it may state of itself; None for the usual.
     Raises VidpercError when it cannot be read, has no video or no frame that decodes.
     """
     with open_input(path) as container:
+        check_limits(container, path, limits or Limits())
         stream = video_stream(container, path)
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)

@@ -87,7 +87,7 @@ def read_frames(
         stream.thread_type = "AUTO"
         stream.thread_count = threads
         if rough:
-            stream.codec_context.options = {"skip_loop_filter": "all"}
+            stream.codec_context.options = {**stream.codec_context.options, "skip_loop_filter": "all"}
         if keyframe is not None:
             container.seek(keyframe[1], stream=stream, backward=True)
         step = _ticks_per_frame(stream)
