@@ -71,8 +71,11 @@ def _outcome(path: Path, end: str, folder: Path) -> Outcome:
     pixels = max((s.get("width", 0) * s.get("height", 0) for s in videos), default=0)
     outcome = Outcome(name=path.name, holds=", ".join(_kind(s) for s in source.get("streams", [])) or "nothing")
     report_path = folder / "report.json"
-    command = [sys.executable, "-m", "vidperc", "upscale", str(path), "-m", "bicubic", "--end", end, "--preset"]
-    command += ["ultrafast", "-o", f"{folder}/out/", "--report", str(report_path), "--no-progress", "--device", "cpu"]
+    command = [sys.executable, "-m", "vidperc", "upscale", str(path), "-m", "bicubic", "--end", end]
+    command += (
+        [] if path.suffix == ".webm" else ["--preset", "ultrafast"]
+    )  # transparency chooses an encoder without any
+    command += ["-o", f"{folder}/out/", "--report", str(report_path), "--no-progress", "--device", "cpu"]
     command += ["-s", "1" if pixels > MOST_PIXELS else "2"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)

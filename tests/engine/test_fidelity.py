@@ -210,3 +210,51 @@ def test_strict_does_not_mind_what_was_asked_for(carried, tmp_path):
     report = carried(make_rich(tmp_path / "in.mkv", subtitles=(), sounds=1), "out.mp4", strict=True, keep_audio=False)
     assert report.streams.dropped == ["audio 1 (aac, eng): --no-audio"]
     assert [s["codec_type"] for s in ffprobe_streams(report.output) if s["codec_type"] != "data"] == ["video"]
+
+
+def captions(path):
+    """The captions inside the frames as text, and the times of the frames that have some."""
+    entries = ["-select_streams", "v:0", "-show_entries", "frame=pts_time:frame_side_data=side_data_type"]
+    frames = probed(path, *entries)["frames"]
+    there = [f for f in frames if any("Closed Captions" in d["side_data_type"] for d in f.get("side_data_list", []))]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        f"movie={path}[out0+subcc]",
+        "-map",
+        "0:s",
+        "-f",
+        "srt",
+        "-",
+    ]
+    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    start = float(frames[0]["pts_time"])
+    return [round(float(f["pts_time"]) - start, 2) for f in there], [
+        line for line in text.splitlines() if "-->" not in line
+    ]
+
+
+@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_captions_inside_frames_stay_in_their_frames(codec, carried):
+    source = TEST_DATA / "videos" / "awkward" / "hls_cea608_vfr.ts"
+    report = carried(source, "out.mkv", codec=codec, strict=True)
+    assert captions(source)[0]
+    assert captions(report.output) == captions(source)
+    assert ("captions", "kept") in outcomes(report, "video")
+
+
+@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [("hls_cea608_vfr.ts", "video, captions: libvpx-vp9"), ("mvhevc_stereo.mov", "video, second view")],
+)
+def test_what_frames_hold_and_the_output_cannot_is_named(name, lost, carried):
+    options = {"codec": "libvpx-vp9", "preset": None, "end": Fraction(1, 5)} if name.startswith("hls") else {}
+    with pytest.raises(VidpercError, match=f"--strict, and this would be dropped: .*{lost}"):
+        carried(TEST_DATA / "videos" / "awkward" / name, "out.mkv", strict=True, **options)

@@ -37,6 +37,7 @@ from vidperc.stages.motion import FindMotion
 from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
+from vidperc.video.captions import frame_fates
 from vidperc.video.compression import look_at_compression
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
@@ -202,6 +203,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pictures = (
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
         *picture_fates(info, encoder),
+        *frame_fates(job.source, encoder.codec),
     )
     if job.strict:
         _refuse_losses(job, [*pictures, *rehearsal.copied.fates])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
+from typing import TYPE_CHECKING
 
 from vidperc.engine.clips import Pictures, clips_of, planes_of
 from vidperc.engine.guide import guided
@@ -16,10 +17,14 @@ from vidperc.engine.memory import READ_AHEAD_BYTES
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.reading import Reading, SeekMismatch, read_guide, read_source
 from vidperc.pipeline import Pipeline
+from vidperc.video.captions import WRITE_CAPTIONS, carrier
 from vidperc.video.encoder import Encoder
 from vidperc.video.planes import Plane, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
 from vidperc.video.source import Counts, Decoded
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +78,18 @@ def _render(
     here = Meter()  # of encoding, in this thread
     emitted: list[int] = []
 
+    captions: dict[int, VideoFrame] = {}  # small frames that carry them, by pts
+    writes_captions = plan.encoder.codec in WRITE_CAPTIONS
+
+    def noted(frames: Iterator[Decoded]) -> Iterator[Decoded]:
+        for item in frames:
+            small = carrier(item.frame) if writes_captions and segment.emits(item.pts) else None
+            if small is not None:
+                captions[item.pts] = small
+            yield item
+
     def decoded() -> Iterator[Decoded]:
-        frames = reading.frames(counts, threads=plan.placement.threads)
+        frames = noted(reading.frames(counts, threads=plan.placement.threads))
         if beside is None:
             return frames
         partners = dict(zip(segment.expected, beside.expected, strict=True))
@@ -109,7 +124,8 @@ def _render(
     ) as encoder:
 
         def encode_one(item: tuple[list[Plane], int]) -> None:
-            encoder.encode(*item)
+            arrays, pts = item
+            encoder.encode(arrays, pts, captions.pop(pts, None))
 
         def encode_all(items: Iterator[tuple[list[Plane], int]]) -> None:
             for item in items:

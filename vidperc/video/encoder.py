@@ -24,6 +24,7 @@ from vidperc.video.siting import SITING_NAMES
 
 if TYPE_CHECKING:
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from vidperc.video.planes import Plane
@@ -152,9 +153,9 @@ class Encoder:
         if sample_aspect is not None:
             context.sample_aspect_ratio = sample_aspect
 
-    def encode(self, planes: Sequence[Plane], pts: int) -> None:
-        """Encode one frame shown at pts ticks of the time base."""
-        frame = frame_from_planes(planes, self._layout, self._color)
+    def encode(self, planes: Sequence[Plane], pts: int, carrier: VideoFrame | None = None) -> None:
+        """Encode one frame shown at pts ticks of the time base, with the captions that the carrier has."""
+        frame = frame_from_planes(planes, self._layout, self._color, carrier=carrier)
         if self._layout.name != self._settings.pix_fmt:
             frame = self._reformatter.reformat(frame, format=self._settings.pix_fmt)
         frame.pts = pts

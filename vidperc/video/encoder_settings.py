@@ -52,7 +52,7 @@ RECIPES: dict[str, Recipe] = {
         "crf",
         "20",
         "medium",
-        {"x265-params": "info=0:open-gop=0:pools={threads}:frame-threads=1:log-level=none"},
+        {"x265-params": "info=0:open-gop=0:pools={threads}:frame-threads=1:log-level=none", "a53cc": "1"},
         "x265-params",
         _X26X_PRESETS,
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from av.codec.codec import find_best_pix_fmt_of_list
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
 from vidperc.ops.layout import LAYOUTS, PixelLayout
@@ -46,10 +46,19 @@ def frame_planes(frame: VideoFrame, layout: PixelLayout, reformatter: VideoRefor
     ]
 
 
-def frame_from_planes(planes: Sequence[Plane], layout: PixelLayout, color: Color) -> VideoFrame:
-    """A frame that holds copies of the planes, tagged with the colour description."""
+def frame_from_planes(
+    planes: Sequence[Plane], layout: PixelLayout, color: Color, *, carrier: VideoFrame | None = None
+) -> VideoFrame:
+    """A frame that holds copies of the planes, tagged with the colour description.
+
+    carrier: a frame of any size, whose captions it has too; nothing else makes a frame have them.
+    """
     height, width = planes[0].shape
-    frame = VideoFrame(width, height, layout.name)
+    if carrier is None:
+        frame = VideoFrame(width, height, layout.name)
+    else:
+        frame = carrier.reformat(width=width, height=height, format=layout.name)
+        frame.pict_type = int(PictureType.NONE)  # the encoder chooses; the source's choice would bind it
     for index, plane in enumerate(planes):
         view = _view(frame.planes[index], layout, *plane.shape)
         view[...] = plane
