@@ -85,6 +85,7 @@ def test_tables_are_printed_and_written(vidperc) -> None:
         (("mine.yaml", "--data", "absent"), "--data absent: no such folder, wanted the one that holds the sets"),
         (("mine.yaml", "--data", "data", "--json", "f.txt"), "--json f.txt: got the ending .txt, wanted .json"),
         (("mine.yaml", "--data", "data", "--csv", "absent/f.csv"), "absent: no such folder, the figures cannot be"),
+        (("mine.yaml", "--data", "data", "--csv", "data/stills/0.png"), "0.png: got the ending .png, wanted .csv"),
         (("mine.yaml", "--data", "data", "--device", "tpu"), "--device tpu: not a device"),
         (("mine.yaml", "--data", "data", "--precision", "float8"), "--precision float8: unknown"),
         (("bare.yaml", "--data", "data"), "data/set5: got no such folder, wanted a folder of"),

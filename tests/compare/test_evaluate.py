@@ -194,6 +194,10 @@ def test_folders_that_do_not_fit_are_refused(data, means, tmp_path) -> None:
     save(tmp_path / "mixed" / "clip" / "1.png", 1, 64, 48)
     with pytest.raises(VidpercError, match="clip: got frames of 64x48 after 98x66, wanted one size"):
         run(an_evaluation(sets=(TestSet(name="A", videos="mixed"),)), tmp_path, means)
+    save(tmp_path / "twins" / "0.png", 0)
+    save(tmp_path / "twins" / "0.jpg", 0)
+    with pytest.raises(VidpercError, match=r"0\.png: is called 0 in the tables, as 0\.jpg is; rename one"):
+        run(an_evaluation(sets=(TestSet(name="A", images="twins"),)), tmp_path, means)
     with pytest.raises(VidpercError, match=r"0\.png: has 98x66 pixels, wanted sides of at least 165 for ms-ssim@y601"):
         run(an_evaluation(metrics=("ms-ssim",)), data, means)
 

@@ -53,6 +53,7 @@ def test_one_of_ones_own(tmp_path: Path) -> None:
         ("images: mine", "images: mine, videos: mine", "my.yaml:2: name: Mine wants one folder"),
         ("images: mine", "image: mine", "my.yaml:2: unknown key 'image'"),
         ("[2]", "[1]", "scales: got 1, wanted whole numbers from 2 to 8"),
+        ("[2]", "[2, 2]", "scales: 2 twice, wanted each once"),
         ("[2]", "[]", "scales: got an empty list, wanted at least 1 item"),
         ("[psnr]", "[sharpness]", "metrics: got 'sharpness', wanted some of psnr, ssim"),
         ("[psnr]", "[tof]", "metrics: none that one picture has, wanted some of psnr, ssim, ms-ssim, lpips, dists"),

@@ -92,8 +92,8 @@ def _check(options: EvaluateOptions) -> None:
         raise VidpercError(f"--data {options.data}: no such folder, wanted the one that holds the sets; check the path")
     if options.json is not None:
         check_json_file(options.json, option="--json", what="the figures")
-    if options.csv is not None and not options.csv.absolute().parent.is_dir():
-        raise VidpercError(f"{options.csv.absolute().parent}: no such folder, the figures cannot be written there")
+    if options.csv is not None:
+        check_json_file(options.csv, option="--csv", what="the figures", ending=".csv")
 
 
 def _lines(table: Table) -> Iterator[str]:

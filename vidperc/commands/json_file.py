@@ -1,4 +1,4 @@
-"""JSON files that people ask for: checked before the work, written after it."""
+"""Files of figures that people ask for, JSON mostly: checked before the work, written after it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from vidperc.errors import VidpercError
 
 
-def check_json_file(path: Path, *, option: str, what: str) -> None:
-    """Raises VidpercError when no JSON can be written there. what: it holds, as in "the report"."""
+def check_json_file(path: Path, *, option: str, what: str, ending: str = ".json") -> None:
+    """Raises VidpercError when no such file can be written there. what: it holds, as in "the report"."""
     if not path.absolute().parent.is_dir():
         raise VidpercError(f"{path.absolute().parent}: no such folder, {what} cannot be written there")
     if path.is_dir():
         raise VidpercError(f"{option} {path}: is a folder, wanted the name of a file")
-    if path.suffix.lower() != ".json":
-        raise VidpercError(f"{option} {path}: got the ending {path.suffix or 'none'}, wanted .json")
+    if path.suffix.lower() != ending:
+        raise VidpercError(f"{option} {path}: got the ending {path.suffix or 'none'}, wanted {ending}")
 
 
 def write_json_file(path: Path, document: dict[str, Any], *, option: str) -> None:

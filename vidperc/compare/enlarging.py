@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -90,7 +90,16 @@ def find_clips(folder: Path) -> list[TestClip]:
         found = [TestClip(folder.name, folder)]
     if not found:
         raise VidpercError(f"{folder}: got no clips, wanted video files or folders of frames in it; check the path")
+    refuse_namesakes([clip.path for clip in found], [clip.name for clip in found])
     return found
+
+
+def refuse_namesakes(paths: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises VidpercError where two items of a set have one name: figures are kept under it."""
+    for path, name in zip(paths, names, strict=True):
+        first = paths[names.index(name)]
+        if first != path:
+            raise VidpercError(f"{path}: is called {name} in the tables, as {first.name} is; rename one of them")
 
 
 def _has_pictures(folder: Path) -> bool:

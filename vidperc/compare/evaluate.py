@@ -13,7 +13,7 @@ import torch
 
 from vidperc.compare.comparison import score
 from vidperc.compare.degradations import Degradation
-from vidperc.compare.enlarging import TestClip, find_clips, pipeline_of, read_picture, show_enlarged
+from vidperc.compare.enlarging import TestClip, find_clips, pipeline_of, read_picture, refuse_namesakes, show_enlarged
 from vidperc.compare.evaluation import OF_ONE_FRAME, Candidate, Evaluation, TestSet
 from vidperc.compare.videos import Means, any_along_motion, steps_of
 from vidperc.errors import VidpercError
@@ -126,6 +126,7 @@ def _images(task: _Task, network: Candidate, placement: Placement) -> tuple[Figu
     """A network's means over a set's images, and each image's figures."""
     pipeline = pipeline_of(network, task.scale, placement)
     paths = still_paths(task.folder)
+    refuse_namesakes(paths, [path.stem for path in paths])
     task.said(f"{task.test_set.name} x{task.scale}, {task.degradation.name}: {network.shown}")
 
     def steps() -> Iterator[tuple[Fraction, Step]]:
