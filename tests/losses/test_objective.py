@@ -303,6 +303,36 @@ def test_motion_of_another_length_is_refused() -> None:
         Objective.open([Warp()])(sample)
 
 
+@pytest.mark.parametrize("term", [Warp(name="steady"), TemporalFeature(name="steady", layers={"first": 1})])
+@pytest.mark.parametrize(
+    ("of", "bad", "told"),
+    [
+        ("flow", torch.nan, "the flow holds NaN or infinity"),
+        ("flow", torch.inf, "the flow holds NaN or infinity"),
+        ("visible", torch.nan, "visible holds NaN or infinity"),
+        ("visible", 255.0, "visible has values from 0 to 255, wanted 0 for hidden to 1"),
+        ("visible", -1.0, "visible has values from -1 to 1, wanted 0 for hidden to 1"),
+    ],
+)
+def test_motion_that_is_no_number_is_refused(tiny, term, of, bad, told) -> None:
+    clip = shifting(3, 1, 1)
+    (good,) = known_motion(clip, 1, 1)
+    flow, visible = good.flow.clone(), good.visible.clone()
+    visible[2, :, 4, 4] = 0  # hidden, and a number all the same
+    (flow if of == "flow" else visible)[2, :, 4, 4] = bad
+    sample = Sample(out=clip.clone().requires_grad_(), motion=[Motion(flow=flow, visible=visible)])
+    with pytest.raises(ValueError, match=f"^steady: {told}"):
+        Objective.open([term])(sample)
+
+
+def test_motion_to_the_first_frame_that_is_no_number_is_refused() -> None:
+    clip = shifting(3, 1, 1)
+    (good,) = known_motion(clip, 1, 1)
+    bad = Motion(flow=good.flow * torch.nan, visible=good.visible)
+    with pytest.raises(ValueError, match=r"^warp: the flow holds NaN"):
+        Objective.open([Warp(reach="long")])(Sample(out=clip, motion=[good], to_first=[bad]))
+
+
 def test_frames_too_small_for_motion_name_the_term() -> None:
     small = pictures(1, 2, 3, 8, 8)
     with pytest.raises(VidpercError, match="motion: dis got frames of 8x8, wanted sides of at least 16 pixels"):

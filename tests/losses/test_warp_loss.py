@@ -131,3 +131,6 @@ def test_what_does_not_fit_is_refused() -> None:
         warp_loss(now, now, flow, visible[:, :, :4])
     with pytest.raises(ValueError, match=r"^warp: got \(2, 3, 8, 8\) and \(2, 3, 8, 7\), wanted equal shapes"):
         warp_loss(now, now[..., :7], flow, visible)
+    flow[0, 1, 2, 3] = torch.nan
+    with pytest.raises(ValueError, match=r"^warp: the flow holds NaN or infinity"):
+        warp_loss(now.requires_grad_(), now, flow, visible)

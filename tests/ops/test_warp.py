@@ -80,6 +80,25 @@ def test_a_frame_does_not_depend_on_the_others(mode, tracked):
         assert torch.equal(alone[0], whole[index])
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_a_flow_that_leads_nowhere_shows_nothing_and_writes_nowhere(mode, tracked, bad):
+    """One that is NaN used to end the process in the backward pass, on a CPU."""
+    images, flow = made_up(8, 3, 128, 128)
+    wanted = warp(images, flow, mode=mode)
+    flow[:, 0, 3], flow[:, 1, 5] = bad, bad
+    images.requires_grad_(tracked)
+    out = warp(images, flow, mode=mode)
+    nowhere = torch.zeros(128, dtype=torch.bool)
+    nowhere[[3, 5]] = True
+    assert out[..., nowhere, :].isnan().all()
+    assert torch.allclose(out[..., ~nowhere, :], wanted[..., ~nowhere, :], atol=1e-4)
+    if tracked:
+        out[..., ~nowhere, :].sum().backward()
+        assert images.grad is not None and float(images.grad.sum()) == pytest.approx(8 * 3 * 126 * 128, rel=1e-4)
+
+
 def test_threads_do_not_change_a_bit():
     images, flow = made_up(1, 1, 300, 400)
     before = torch.get_num_threads()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidperc.clip import Motion
-from vidperc.losses.checks import wide
+from vidperc.losses.checks import bounds, wide
 from vidperc.ops.warp import warp
 
 
@@ -43,6 +43,23 @@ class Steps:
         if any(beyond):
             flow, visible = F.pad(flow, beyond, mode="replicate"), F.pad(visible, beyond)
         return Steps(flow=flow, visible=visible).at(size)
+
+
+# Resampled masks of ones may miss 1 by a bit.
+_MASK_ROUNDING = 1e-4
+
+
+def check_numbers(name: str, flow: Tensor, visible: Tensor) -> None:
+    """Raises ValueError, beginning with the name, for a flow that is no number anywhere, and a mask outside [0,1].
+
+    Hidden pixels are looked at, too: NaN times a mask of 0 is NaN.
+    """
+    if not flow.numel():
+        raise ValueError(f"{name}: got a flow of {tuple(flow.shape)}, wanted sides of at least 1 pixel")
+    bounds(name, "the flow", flow)
+    low, high = bounds(name, "visible", visible)
+    if low < -_MASK_ROUNDING or high > 1 + _MASK_ROUNDING:
+        raise ValueError(f"{name}: visible has values from {low:g} to {high:g}, wanted 0 for hidden to 1 for visible")
 
 
 def visible_mean(values: Tensor, visible: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidperc.clip import Motion
-from vidperc.losses.along import Steps, chained, steps_of
+from vidperc.losses.along import Steps, chained, check_numbers, steps_of
 from vidperc.losses.checks import OVERSHOOT
 from vidperc.losses.sample import Sample, to_unit_rgb
 from vidperc.losses.term import Wanted
@@ -102,7 +102,7 @@ class View:
             if reach == "short":
                 motions = self._motion()
             elif self._sample.to_first is not None:
-                motions = tuple(self._sample.to_first)
+                motions = self._checked(self._sample.to_first)
             else:
                 motions = tuple(chained(motion) for motion in self._motion())
             found = steps_of(motions)
@@ -113,13 +113,18 @@ class View:
     def _motion(self) -> tuple[Motion, ...]:
         if self._motions is None:
             if self._sample.motion is not None:
-                self._motions = tuple(self._sample.motion)
+                self._motions = self._checked(self._sample.motion)
             else:
                 assert self._find is not None
                 with torch.no_grad():
                     source = self._picture("source" if self._sample.source is not None else "true")
-                    self._motions = tuple(self._find(source.float()))
+                    self._motions = self._checked(self._find(source.float()))
         return self._motions
+
+    def _checked(self, motions: Sequence[Motion]) -> tuple[Motion, ...]:
+        for motion in motions:
+            check_numbers(self.reader, motion.flow, motion.visible)
+        return tuple(motions)
 
     def _picture(self, which: str) -> Tensor:
         if which not in self._pictures:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from vidperc.losses.along import Steps, change_along
+from vidperc.losses.along import Steps, change_along, check_numbers
 from vidperc.losses.checks import check_shapes
 from vidperc.losses.term import Need, Opened, Term
 
@@ -34,7 +34,8 @@ def warp_loss(
     of now shows what was at p + flow(p) in before. visible: (M,1,h,w), 1 where before shows the same surface. Both are
     brought to the size of the pictures, the vectors with them.
     detach_before: no gradient to before, so that a frame follows its past and not the past its future.
-    Returns a scalar, float32 or float64; 0 where nothing is visible. Raises ValueError for other shapes.
+    Returns a scalar, float32 or float64; 0 where nothing is visible. Raises ValueError for other shapes, and a flow or
+    mask that is no number.
     Source: M. Ruder, A. Dosovitskiy, T. Brox, "Artistic style transfer for videos", 2016, equation 7
     (doi:10.1007/978-3-319-45886-1_3); W.-S. Lai et al., "Learning blind video temporal consistency", 2018, equations 3
     and 4 (doi:10.1007/978-3-030-01267-0_11).
@@ -49,6 +50,7 @@ def _sized(name: str, flow: Tensor, visible: Tensor, frames: Tensor) -> Steps:
         raise ValueError(f"{name}: got a flow of {tuple(flow.shape)}, wanted ({len(frames)},2,h,w)")
     if visible.shape != (len(frames), 1, *flow.shape[2:]):
         raise ValueError(f"{name}: got a mask of {tuple(visible.shape)}, wanted that of the flow, {tuple(flow.shape)}")
+    check_numbers(name, flow, visible)
     return Steps(flow=flow.float(), visible=visible.float()).at((frames.shape[-2], frames.shape[-1]))
 
 

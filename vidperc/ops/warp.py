@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -21,7 +22,7 @@ def warp(images: Tensor, flow: Tensor, *, mode: Interpolation = "bilinear") -> T
     images: (T,C,H,W) floating point, any range. flow: (T,2,H,W) floating point, in pixels, across and then down, from
     each pixel of the result to the place in the image that it is taken from.
     mode: bilinear, or bicubic (Keys, a = -0.75), which is sharper and overshoots.
-    Beyond the border the outermost pixels go on.
+    Beyond the border the outermost pixels go on. Where the flow is NaN or infinite, the result is NaN.
     Returns (T,C,H,W) of the images' type, on their device, contiguous, with gradients to images and flow.
 
     Places are counted in float32, which is about 1e-4 px at the far end of 1280 pixels, or in float64 where both
@@ -48,12 +49,16 @@ def warp(images: Tensor, flow: Tensor, *, mode: Interpolation = "bilinear") -> T
 
 def _sampled(images: Tensor, flow: Tensor, mode: Interpolation) -> Tensor:
     height, width = images.shape[2:]
+    # On a CPU, the gradient of a place that is NaN is written to wherever in memory that may be.
+    nowhere = ~flow.isfinite().all(dim=1, keepdim=True)  # (T, 1, H, W)
+    flow = flow.masked_fill(nowhere, 0)
     across = torch.arange(width, dtype=flow.dtype, device=flow.device) + flow[:, 0]  # (T, H, W)
     down = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None] + flow[:, 1]
     # With align_corners, -1 and 1 are the centres of the outermost pixels: W - 1 pixels lie between them, not W.
     grid = torch.stack([across * 2 / max(width - 1, 1) - 1, down * 2 / max(height - 1, 1) - 1], dim=-1)
     with torch.autocast(images.device.type, enabled=False):
-        return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
+        out = F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=True)
+    return out.masked_fill(nowhere, torch.nan)
 
 
 def _remapped(images: Tensor, flow: Tensor, mode: Interpolation) -> Tensor:
@@ -62,9 +67,16 @@ def _remapped(images: Tensor, flow: Tensor, mode: Interpolation) -> Tensor:
     out = torch.empty(images.shape, dtype=images.dtype)
     how = _OPENCV[mode] | cv2.WARP_RELATIVE_MAP
     for image, vectors, made in zip(images, flow, out, strict=True):
+        nowhere = None
+        # A sum is a fiftieth of the time that looking at each number takes, and is finite for nearly all flows.
+        if not math.isfinite(float(vectors.sum())):
+            nowhere = ~vectors.isfinite().all(dim=0)  # (H, W)
+            vectors = vectors.masked_fill(nowhere, 0)
         across, down = (part.contiguous().numpy() for part in vectors)
         for plane, into in zip(image, made, strict=True):
             cv2.remap(plane.contiguous().numpy(), across, down, how, dst=into.numpy(), borderMode=cv2.BORDER_REPLICATE)
+        if nowhere is not None:
+            made.masked_fill_(nowhere, torch.nan)
     return out
 
 
