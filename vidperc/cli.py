@@ -88,6 +88,21 @@ Strict = Annotated[
         "--strict", help="Refuse before any work if something of the input would be dropped.", rich_help_panel=IO
     ),
 ]
+DeinterlaceMode = Annotated[
+    str | None,
+    typer.Option(
+        "--deinterlace",
+        help="Whole pictures of interlaced video: frame, one of each; field, two.",
+        metavar="RATE",
+        rich_help_panel=WHAT,
+    ),
+]
+BakeRotation = Annotated[
+    bool,
+    typer.Option(
+        "--bake-rotation", help="Turn the pictures; else the mark that turns them is kept.", rich_help_panel=WHAT
+    ),
+]
 MaxInputPixels = Annotated[
     int | None,
     typer.Option(
@@ -193,6 +208,8 @@ def upscale(
     strict: Strict = False,
     max_input_pixels: MaxInputPixels = None,
     max_streams: MaxStreams = None,
+    deinterlace: DeinterlaceMode = None,
+    bake_rotation: BakeRotation = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,
@@ -240,6 +257,8 @@ def run(
     strict: Strict = False,
     max_input_pixels: MaxInputPixels = None,
     max_streams: MaxStreams = None,
+    deinterlace: DeinterlaceMode = None,
+    bake_rotation: BakeRotation = False,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Workers = None,

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.json_file import check_json_file, write_json_file
@@ -24,6 +24,7 @@ from vidperc.engine.run import Interrupted, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
+from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.identity import read_identity
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
@@ -66,6 +67,8 @@ class VideoOptions:
     strict: bool = False
     max_input_pixels: int | None = None
     max_streams: int | None = None
+    deinterlace: str | None = None
+    bake_rotation: bool = False
     dry_run: bool = False
     debug_motion: Path | None = None
     report: Path | None = None
@@ -259,4 +262,15 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         overwrite=options.overwrite,
         strict=options.strict,
         limits=_limits(options),
+        deinterlace=_deinterlace(options.deinterlace),
+        bake_rotation=options.bake_rotation,
+    )
+
+
+def _deinterlace(text: str | None) -> Deinterlace:
+    for mode in get_args(Deinterlace):
+        if text == mode or text is None:
+            return mode
+    raise VidpercError(
+        f"--deinterlace {text}: wanted frame, for as many pictures as frames, or field, for twice as many"
     )

@@ -23,6 +23,7 @@ from vidperc.ops.color import (
 )
 from vidperc.ops.layout import LAYOUTS, PixelLayout
 from vidperc.ops.resize import resize
+from vidperc.ops.turn import NO_TURN, Turn, turned
 from vidperc.video.planes import frame_planes, layout_of
 from vidperc.video.source import Decoded
 
@@ -33,6 +34,7 @@ class Pictures:
 
     layout: the pixel format that they are read in and stay in as YUV; empty for RGB. color: of the source.
     time_base: of their pts. chunk: frames that a clip has at most. device: where its tensors are.
+    turn: what is done to pictures that are RGB.
     alpha: frames have one and the output holds it, so it travels beside them.
     guide: of a job that has one; its frames are then the sources of the clips, all of it in RGB.
     """
@@ -44,6 +46,7 @@ class Pictures:
     device: str
     guide: GuideVideo | None = None
     alpha: bool = False
+    turn: Turn = NO_TURN
 
 
 def clips_of(frames: Iterable[Decoded], pictures: Pictures, shot: Callable[[int], int]) -> Iterator[Clip]:
@@ -87,8 +90,8 @@ def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter
         return _Picture(decoded.pts, *planes_to_yuv(planes, layout, full_range=color.full_range), None, alpha)
     layout = layout_of(decoded.frame.format.name)
     planes = _planes(decoded, layout, pictures, reformatter)
-    frame = _rgb(planes, layout, color)
-    alpha = plane_to_alpha(planes, layout) if pictures.alpha else None
+    frame = turned(_rgb(planes, layout, color), pictures.turn)
+    alpha = turned(plane_to_alpha(planes, layout), pictures.turn) if pictures.alpha else None
     if pictures.guide is None or not isinstance(decoded, Guided):
         return _Picture(decoded.pts, frame, None, None, alpha)
     if decoded.guide is None:

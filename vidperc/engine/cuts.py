@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -94,15 +94,19 @@ def cuts_for_plan(job: Job, ready: Ready, watcher: Watcher) -> tuple[int, ...]:
     high = bisect_left(ready.index.pts, pts[-1]) + 1 + prepared.tail
     guide = ready.guide
     # A program that worked frame by frame may have made anything of them; what it was given has the cuts of the film.
-    info, index = (ready.info, ready.index) if guide is None else (guide.info, guide.index)
+    info, index = ready.stored if guide is None else (guide.info, guide.index)
+    # Of fields, two of which are a stored frame, whose pts count in twice the ticks.
+    fields = 2 if job.deinterlace == "field" else 1
     found = find_cuts(
         info,
         index,
         job.cuts.thresholds,
-        pts=index.pts[max(0, low) : high],
+        pts=index.pts[max(0, low) // fields : -(-high // fields)],
         threads=_threads(job, ready, info),
         progress=watcher.scanned,
     )
+    if fields > 1:
+        found = tuple(replace(cut, pts=fields * cut.pts) for cut in found)
     if guide is not None:
         found = tuple(guide.in_source(cut, ready.index) for cut in found)
     inside = [cut for cut in found if pts[0] < cut.pts <= pts[-1]]

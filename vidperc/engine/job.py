@@ -32,13 +32,16 @@ from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
 from vidperc.models.zoo import AUTO, AUTO_CLEAN, AUTO_COMPRESSED, SUFFIXES
+from vidperc.ops.turn import NO_TURN, Turn
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.motion import FindMotion
 from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
+from vidperc.video.as_read import deinterlaced_index, deinterlaced_info, turn_of, turned_info
 from vidperc.video.captions import frame_fates
 from vidperc.video.compression import look_at_compression
+from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.fates import Fate, sentences
@@ -66,6 +69,8 @@ class Job:
     start, end, sample: seconds from the first frame; a sample without a start is taken from the middle.
     codec, quality, preset, pix_fmt, encoder_options: None leaves the choice to us.
     workers: None for one per core.
+    deinterlace: one picture of each interlaced frame, or of each field; empty leaves fields woven.
+    bake_rotation: turn the pictures as players show them, instead of keeping the mark that tells how.
     overwrite: do the work again although the output exists.
     strict: refuse when anything of the source would be dropped.
     limits: what the source may state of itself.
@@ -89,6 +94,8 @@ class Job:
     wishes: Wishes = field(default_factory=Wishes)
     workers: int | None = None
     keep_audio: bool = True
+    deinterlace: Deinterlace = ""
+    bake_rotation: bool = False
     overwrite: bool = False
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -115,6 +122,7 @@ class Ready:
 
     pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
     identities: what tells the input, and the guide, from other files.
+    info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
     cuts: pts of those that the user gave; None when they are to be found.
     rehearsal: what the output's container takes of the source. picture_fates: what becomes of the picture itself.
     """
@@ -125,6 +133,8 @@ class Ready:
     identities: dict[Path, dict[str, Any]]
     info: VideoInfo
     index: FrameIndex
+    stored: tuple[VideoInfo, FrameIndex]
+    turn: Turn
     guide: Guide | None
     pts: tuple[int, ...]
     window: tuple[int, int] | None
@@ -164,6 +174,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         must_have_guide(job.pipeline)
     pipeline, chosen = _choose_models(job, info, index)
     job = replace(job, pipeline=pipeline)
+    stored = info, index
+    info, index, turn = _as_read(job, info, index)
     pts, window = _selection(job, info, index)
     cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
@@ -226,6 +238,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         "wishes": asdict(job.wishes),
         "cuts": key_facts(job.cuts, cuts, looks_across=prepared.looks_across),
         "keep_audio": job.keep_audio,
+        "reading": (job.deinterlace, job.bake_rotation),
         "container": output.suffix.lower(),
         "device": prepared.placement.device,
         "versions": versions(prepared),
@@ -237,6 +250,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         identities=identities,
         info=info,
         index=index,
+        stored=stored,
+        turn=turn,
         guide=guide,
         pts=pts,
         window=window,
@@ -306,6 +321,20 @@ def _check_output(job: Job, output: Path) -> None:
         raise VidpercError(f"{folder}: may not be written; choose another -o")
     if output.exists() and not job.overwrite and read_identity(output) is None:
         raise VidpercError(f"{output}: exists and was not made by this job; -y overwrites it")
+
+
+def _as_read(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[VideoInfo, FrameIndex, Turn]:
+    """The source as the job reads it, and how its pictures are turned.
+
+    Raises VidpercError where it cannot be read so.
+    """
+    if job.guide is not None and (job.deinterlace or job.bake_rotation):
+        option = "--deinterlace" if job.deinterlace else "--bake-rotation"
+        raise VidpercError(f"{option}: not with a guide, whose frames would no longer be those of the source")
+    turn = turn_of(info) if job.bake_rotation else NO_TURN
+    if job.bake_rotation:
+        info = turned_info(info, turn)
+    return deinterlaced_info(info, job.deinterlace), deinterlaced_index(index, job.deinterlace), turn
 
 
 def _selection(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[tuple[int, ...], tuple[int, int] | None]:
@@ -411,7 +440,10 @@ def warnings(info: VideoInfo, encoder: EncoderSettings) -> list[str]:
     """What of a source is not handled as its owner may expect."""
     found: list[str] = []
     if info.interlaced:
-        found.append("the source is interlaced; its fields are enlarged as they are woven, deinterlace it first")
+        found.append(
+            "the source is interlaced; its fields are enlarged as they are woven, which shows as combs where something "
+            "moves; --deinterlace frame, or field, makes whole pictures of them"
+        )
     if info.color.transfer in HDR_TRANSFERS and layout_of(encoder.pix_fmt).bits < 10:
         found.append(f"the source is HDR and {encoder.pix_fmt} has 8 bits, so it will show bands; libx265 takes 10")
     return found
@@ -421,6 +453,8 @@ def _luma_layout(ready: Ready) -> str:
     """The layout in which frames can stay YUV all the way; empty when they must become RGB."""
     source, output = layout_of(ready.info.pix_fmt), layout_of(ready.encoder.pix_fmt)
     if not ready.prepared.takes_luma or source.rgb or output.rgb or ready.info.color.matrix != ready.color.matrix:
+        return ""
+    if ready.turn:  # chroma would sit elsewhere
         return ""
     same = (source.planes, source.shift_x, source.shift_y) == (output.planes, output.shift_x, output.shift_y)
     return source.name if same else ""
@@ -460,4 +494,6 @@ def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
         cuts=cuts,
         guide=None if ready.guide is None else ready.guide.video(),
         alpha=ready.info.alpha and layout_of(ready.encoder.pix_fmt).alpha,
+        deinterlace=job.deinterlace,
+        turn=ready.turn,
     )

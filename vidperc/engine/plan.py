@@ -12,7 +12,9 @@ from vidperc.clip import Color
 from vidperc.engine.guide import GuideSpan, GuideVideo
 from vidperc.engine.memory import Load
 from vidperc.models.card import ModelCard
+from vidperc.ops.turn import NO_TURN, Turn
 from vidperc.placement import Placement
+from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.index import FrameIndex
 
@@ -85,6 +87,8 @@ class Plan:
     cuts: pts of the frames that start a shot; none where no stage looks across frames, unless they were given.
     guide: the video that the source was made from, where there is one.
     alpha: the source has transparency, and the output holds it.
+    deinterlace: how the source is read. turn: what is done to its pictures then; source_width and source_height are
+        those of the turned ones.
     """
 
     width: int
@@ -108,6 +112,8 @@ class Plan:
     cuts: tuple[int, ...] = ()
     guide: GuideVideo | None = None
     alpha: bool = False
+    deinterlace: Deinterlace = ""
+    turn: Turn = NO_TURN
 
     @property
     def frames(self) -> int:

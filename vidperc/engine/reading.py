@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidperc.engine.plan import Plan, Segment
+from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.source import Counts, Decoded, read_frames
 
 
@@ -24,6 +25,7 @@ class Reading:
 
     name: for the log, empty for the source. size, timed: as read_frames takes them. seeks: as the segment's.
     seek: the keyframe to decode from, None for the start of the file.
+    deinterlace: as read_frames takes it.
     strict: the frames must be the expected ones and undamaged; else what is decoded is the truth.
     """
 
@@ -37,6 +39,7 @@ class Reading:
     timed: bool
     seek: tuple[int, int] | None
     strict: bool
+    deinterlace: Deinterlace = ""
 
     @property
     def begins(self) -> str:
@@ -66,10 +69,11 @@ def read_source(path: Path, plan: Plan, segment: Segment) -> Reading:
         start=segment.read_from,
         stop=segment.after,
         seeks=segment.seeks,
-        size=(plan.source_width, plan.source_height),
+        size=plan.turn.size(plan.source_width, plan.source_height),
         timed=plan.timed,
         seek=segment.seeks[0] if segment.seeks else None,
         strict=bool(segment.seeks),
+        deinterlace=plan.deinterlace,
     )
 
 
@@ -101,6 +105,7 @@ def _read(reading: Reading, seek: tuple[int, int] | None, counts: Counts, *, thr
         timed=reading.timed,
         threads=threads,
         size=reading.size,
+        deinterlace=reading.deinterlace,
         counts=counts,
     )
 

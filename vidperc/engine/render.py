@@ -184,4 +184,5 @@ def _pictures(plan: Plan) -> Pictures:
         device=plan.placement.device,
         guide=plan.guide,
         alpha=plan.alpha,
+        turn=plan.turn,
     )

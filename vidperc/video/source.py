@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
+from vidperc.video.deinterlace import Deinterlace, deinterlaced
 from vidperc.video.opening import open_input, video_stream
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def read_frames(
     threads: int = 0,
     size: tuple[int, int] | None = None,
     rough: bool = False,
+    deinterlace: Deinterlace = "",
     counts: Counts | None = None,
 ) -> Iterator[Decoded]:
     """Decode the main video stream and give the frames with start <= pts < stop, in display order.
@@ -78,6 +81,8 @@ def read_frames(
     threads: of the decoder; 0 lets it choose.
     size: width and height that every frame must have; others are scaled to it and counted.
     rough: without the decoder's loop filter: a quarter quicker, and blocks show; for pictures that nobody sees.
+    deinterlace: whole pictures of interlaced frames, one of each, or one of each field, whose times, and start and
+        stop, then count in half the ticks. What comes first after a keyframe is not whole.
     counts: is added to as damage is met.
     A damaged packet costs what it holds, never the rest; times never run backwards.
     """
@@ -94,7 +99,10 @@ def read_frames(
         reformatter = VideoReformatter()
         frames = _decode(container, stream, counts, alpha_decoder(stream, threads))
         timed_frames = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
-        for frame, pts in _rising(timed_frames, step, counts):
+        shown = _rising(timed_frames, step, counts)
+        if deinterlace:
+            shown = deinterlaced(shown, stream.time_base or Fraction(1, 90000), deinterlace)
+        for frame, pts in shown:
             if start is not None and pts < start:
                 continue
             if stop is not None and pts >= stop:
