@@ -123,7 +123,7 @@ def describe(stream: Stream) -> str:
     """A stream in a few words: "audio 1 (aac, eng)"."""
     language = stream.language if stream.language != "und" else None
     details = [_format_name(stream), language, "cover" if is_cover(stream) else None]
-    return f"{stream.type} {stream.index} ({', '.join(str(d) for d in details if d)})"
+    return spelled(f"{stream.type} {stream.index} ({', '.join(str(d) for d in details if d)})")
 
 
 def _format_name(stream: Stream) -> str:
@@ -143,7 +143,7 @@ def _copy_attachment(output: OutputContainer, stream: Stream, name: str, copied:
         copied.drop(name, f"{output.format.name} holds no attachments; an output name ending in .mkv does")
         return
     attachment = output.add_attachment(
-        stream.metadata.get("filename", f"attachment{stream.index}"),
+        spelled(stream.metadata.get("filename", f"attachment{stream.index}")),
         getattr(stream, "mimetype", None) or stream.metadata.get("mimetype", "application/octet-stream"),
         getattr(stream, "data", b""),
     )
@@ -194,13 +194,20 @@ def cover_packet(cover: Cover) -> Packet[Any]:
 def _copy_stream_tags(stream: Stream, place: Stream) -> None:
     for key, value in stream.metadata.items():
         if key.lower() not in STALE_TAGS and not key.startswith(STATISTICS_TAGS):
-            place.metadata[key] = value
+            place.metadata[spelled(key)] = spelled(value)
     place.disposition = stream.disposition
+
+
+def spelled(text: str) -> str:
+    """A tag as text that can be written: what is no UTF-8 in the source becomes U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def copy_tags(output: OutputContainer, container: InputContainer, identity: str) -> None:
     """The tags of the source that are true of the output, and the identity of its job where it is a tag."""
-    output.metadata.update({k: v for k, v in container.metadata.items() if k.lower() not in STALE_TAGS})
+    for key, value in container.metadata.items():
+        if key.lower() not in STALE_TAGS:
+            output.metadata[spelled(key)] = spelled(value)
     output.metadata.update(identity_tags(output.format.name, identity))
 
 
@@ -223,6 +230,8 @@ def copy_chapters(
                 chapter["end"] = min(chapter["end"], stop) - start
                 kept.append(chapter)
         chapters = kept
+    for chapter in chapters:
+        chapter["metadata"] = {spelled(key): spelled(value) for key, value in chapter["metadata"].items()}
     if chapters:
         output.set_chapters(chapters)
         copied.keep(f"{len(chapters)} chapter{'s' if len(chapters) > 1 else ''}")

@@ -86,8 +86,10 @@ def index_frames(path: Path) -> FrameIndex:
                 packet = next(packets, None)
             except DECODE_ERRORS as error:
                 errors += 1
+                if errors > MAX_DEMUX_ERRORS and not times and not untimed:
+                    raise VidpercError(f"{path}: unreadable, {errors} container errors ({error})") from error
                 if errors > MAX_DEMUX_ERRORS:
-                    raise VidpercError(f"{path}: unreadable after {len(times)} frames ({error})") from error
+                    break
                 packets = container.demux(stream)
                 continue
             if packet is None:

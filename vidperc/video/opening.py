@@ -49,6 +49,8 @@ def check_limits(container: InputContainer, path: Path, limits: Limits) -> None:
     if count > limits.streams:
         raise VidpercError(f"{path}: has {count} streams, wanted at most {limits.streams}; --max-streams allows more")
     for stream in container.streams.video:
+        if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+            continue
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > limits.pixels:
             raise VidpercError(
@@ -112,6 +114,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise VidpercError(f"{path}: has no video stream (streams: {kinds}), wanted a video")
     video = cast("VideoStream", stream)
+    if video.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise VidpercError(f"{path}: has no decoder for its video; convert it first")
     # A header may state a small picture and hold a large one.
     most = max(MOST_PIXELS, video.codec_context.width * video.codec_context.height)
     video.codec_context.options = {"max_pixels": str(most)}

@@ -17,10 +17,12 @@ from av.packet import Packet
 
 from vidperc.errors import VidpercError
 from vidperc.video.copied import (
+    Lane,
     copy_chapters,
     copy_streams,
     copy_tags,
     cover_packet,
+    describe,
     leave_out_empty,
     other_packets,
     tell_empty,
@@ -104,8 +106,15 @@ def write_output(
                 output.mux_one(cover_packet(cover))
             pictures = _video_packets(parts, video, source.time_base, shift, last_duration)
             others = other_packets(container, lanes, source.time_base, window, copied)
+            refusals: dict[int, int] = {}
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
-                output.mux_one(packet)
+                try:
+                    output.mux_one(packet)
+                except (av.error.ArgumentError, av.error.InvalidDataError):
+                    # Times of a damaged stream that run backwards, say. Of the video none may be missing; the last
+                    # look at the output would find it.
+                    refusals[packet.stream.index] = refusals.get(packet.stream.index, 0) + 1
+            _take_back(refusals, container, lanes, copied)
             output.close()
             finished = True
             leave_out_empty(output, lanes, copied)
@@ -117,6 +126,18 @@ def write_output(
     if path.suffix.lower() in MP4_FAMILY:
         append_identity(path, identity)
     return copied
+
+
+def _take_back(
+    refusals: Mapping[int, int], container: InputContainer, lanes: Mapping[int, Lane], copied: Copied
+) -> None:
+    """Of copied streams the packets that the container refused are not in the output; say so, and do not count them."""
+    for index, lane in lanes.items():
+        count = refusals.get(lane.place.index, 0)
+        if count:
+            copied.packets[lane.place.index] -= count
+            name = describe(container.streams[index])
+            copied.drop(name, "damaged, the container does not take them", f"{count} packets")
 
 
 def _start(output: OutputContainer, path: Path) -> None:

@@ -200,7 +200,7 @@ def _stream_info(stream: Stream) -> StreamInfo:
 def codec_name(stream: Stream) -> str:
     """The codec of any stream, whether or not there is a decoder for it."""
     context = getattr(stream, "codec_context", None)
-    return str(context.name) if context is not None else (stream.name or "unknown")
+    return str(context.name) if context is not None else str(getattr(stream, "name", None) or "unknown")
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> float | None:

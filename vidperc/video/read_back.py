@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe
+from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo
@@ -59,8 +59,8 @@ def compare_with_source(
 
 def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, container: str) -> None:
     if stream.language not in NO_LANGUAGE:
-        _tell(copied, name, f"language {stream.language}", found.language == stream.language, container)
-    title = stream.metadata.get("title")
+        _tell(copied, name, f"language {spelled(stream.language or '')}", found.language == stream.language, container)
+    title = spelled(stream.metadata.get("title", ""))
     if title:
         _tell(
             copied,
@@ -92,7 +92,7 @@ def _compare_tags(
         plain = key.lower()
         if plain in STALE_TAGS | without or key.startswith(STATISTICS_TAGS):
             continue
-        _tell(copied, name, f"tag {key}", plain in there, container)
+        _tell(copied, name, f"tag {spelled(key)}", spelled(plain) in there, container)
 
 
 def _compare_chapters(wanted: list[Any], found: list[Any], copied: Copied, container: str) -> None:
@@ -100,7 +100,7 @@ def _compare_chapters(wanted: list[Any], found: list[Any], copied: Copied, conta
         return float(chapter[edge] * chapter["time_base"])
 
     for number, chapter in enumerate(wanted, start=1):
-        title = chapter["metadata"].get("title", "")
+        title = spelled(chapter["metadata"].get("title", ""))
         same = (
             number <= len(found)
             and abs(seconds(found[number - 1], "start") - seconds(chapter, "start")) <= TIME_TOLERANCE

@@ -117,28 +117,47 @@ def read_frames(
 def _rising(
     frames: Iterator[tuple[VideoFrame, int | None]], step: int, counts: Counts
 ) -> Iterator[tuple[VideoFrame, int]]:
-    """The frames whose times rise; one that is out of line, ahead of or behind its neighbours, is damage and left out.
+    """The frames with times that rise; one that is out of line, ahead of or behind its neighbours, has a damaged time.
 
-    A frame waits for its successor: let through at once, a single time that is far too late would cost all frames
-    until then.
+    It is shown between its neighbours, where there is room. A frame waits for its successor: let through at once, a
+    single time that is far too late would cost all frames until then.
     """
     held: tuple[VideoFrame, int] | None = None
     last: int | None = None
+    before: list[VideoFrame] = []  # without a time, shown before the held one
+    after: list[VideoFrame] = []
     for frame, time in frames:
         pts = time
         if pts is None:
             pts = 0 if held is None else held[1] + step
             counts.untimed_frames += 1
-        if held is not None and pts > held[1]:
-            last = held[1]
+        if held is None:
+            held = frame, pts
+        elif pts > held[1]:
+            yield from _between(before, last, held[1], counts)
             yield held
-        elif held is not None:
+            last = held[1]
+            held, before, after = (frame, pts), after, []
+        else:
             counts.corrupt_frames += 1
             if pts == held[1] or (last is not None and pts <= last):
-                continue
-        held = frame, pts
+                after.append(frame)
+            else:
+                before, after = [*before, held[0], *after], []
+                held = frame, pts
     if held is not None:
+        yield from _between(before, last, held[1], counts)
         yield held
+        yield from _between(after, held[1], held[1] + step * (len(after) + 1), counts)
+
+
+def _between(frames: list[VideoFrame], low: int | None, high: int, counts: Counts) -> Iterator[tuple[VideoFrame, int]]:
+    """The frames at even distances between two times, if there is room."""
+    if low is None or high - low <= len(frames):
+        return
+    for place, frame in enumerate(frames, start=1):
+        counts.untimed_frames += 1
+        yield frame, low + (high - low) * place // (len(frames) + 1)
 
 
 def _in_order(frames: Iterator[VideoFrame], first: int, step: int) -> Iterator[tuple[VideoFrame, int]]:
@@ -175,22 +194,28 @@ def _decode(
 def tolerant_packets(
     container: InputContainer, streams: Sequence[Stream], counts: Counts | None = None
 ) -> Iterator[Packet[Any]]:
-    """Every packet of these streams, then the empty ones that flush decoders, whatever the container does."""
+    """Every packet of these streams, then the empty ones that flush decoders, whatever the container does.
+
+    A container that only fails any more is at its end. Raises VidpercError where it gave nothing before.
+    """
     counts = counts if counts is not None else Counts()
     packets = container.demux(list(streams))
+    errors, given = 0, False
     while True:
         try:
             packet = next(packets, None)
         except DECODE_ERRORS as error:
             counts.container_errors += 1
-            if counts.container_errors > MAX_DEMUX_ERRORS:
-                raise VidpercError(
-                    f"{container.name}: unreadable, {counts.container_errors} container errors"
-                ) from error
-            packets = container.demux(list(streams))
-            continue
+            errors += 1
+            if errors <= MAX_DEMUX_ERRORS:
+                packets = container.demux(list(streams))
+                continue
+            if not given:
+                raise VidpercError(f"{container.name}: unreadable, {errors} container errors") from error
+            return
         if packet is None:
             return
+        given = given or packet.size > 0
         yield packet
 
 
