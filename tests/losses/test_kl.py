@@ -45,3 +45,9 @@ def test_what_does_not_fit_is_refused() -> None:
         kl(torch.zeros(2, 3), torch.full((2, 3), torch.nan), reduction="sum")
     with pytest.raises(ValueError, match=r"^kl: got the reduction 'total', wanted sum or mean"):
         kl(torch.zeros(2, 3), torch.zeros(2, 3), reduction="total")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_variance_beyond_all_numbers_is_refused(reduction) -> None:
+    with pytest.raises(ValueError, match=r"^kl: the .* holds NaN or infinity"):
+        kl(torch.zeros(2, 4), torch.full((2, 4), 100.0), reduction=reduction)

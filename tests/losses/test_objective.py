@@ -14,6 +14,7 @@ from vidperc.losses.feature import Feature
 from vidperc.losses.kl import Kl
 from vidperc.losses.motion_choice import MotionChoice
 from vidperc.losses.objective import Objective
+from vidperc.losses.opponent import Opponent
 from vidperc.losses.ping_pong import PingPong
 from vidperc.losses.pixel import L1, Charbonnier, Mse
 from vidperc.losses.sample import Sample
@@ -281,6 +282,13 @@ CLIP, ONE = pictures(2, 3, 3, 16, 16), pictures(2, 1, 3, 16, 16)
         (TemporalDifference(), Sample(out=CLIP[:, 0], true=CLIP[:, 0]), "temporal-difference: got a clip of 1 frame"),
         (Warp(), Sample(out=CLIP), "warp: got no `motion`, wanted it, or `source` or `true`"),
         (Warp(), Sample(out=CLIP, source=CLIP[:1]), "warp: got a source of .*, wanted 2 clips of 3 frames"),
+        (Warp(), Sample(out=CLIP, source=CLIP[:, 0]), r"warp: got a source of \(2, 3, 16, 16\), wanted 2 clips"),
+        (
+            Style(layers={"first": 1}),
+            Sample(out=CLIP, style=ONE[:, 0].repeat(3, 1, 1, 1)),
+            "style: got a style of .6, 3",
+        ),
+        (Style(layers={"first": 1}), Sample(out=CLIP, style=CLIP[0]), "style: got a style of .*one for each"),
         (PingPong(), Sample(out=CLIP), "ping-pong: got no `back`"),
         (Kl(reduction="sum"), Sample(out=CLIP), "kl: got no `latent`"),
         (Style(layers={"first": 1}), Sample(out=CLIP), "style: got neither `style` nor `true`"),
@@ -333,10 +341,42 @@ def test_motion_to_the_first_frame_that_is_no_number_is_refused() -> None:
         Objective.open([Warp(reach="long")])(Sample(out=clip, motion=[good], to_first=[bad]))
 
 
+def test_motions_of_two_sizes_are_refused() -> None:
+    clip = shifting(3, 1, 1)
+    (one,) = known_motion(clip, 1, 1)
+    sample = Sample(out=torch.cat([clip, clip]), motion=[one, one.at(24, 32)])
+    with pytest.raises(ValueError, match=r"^warp: got the motion of clips of 32x24 and 64x48, wanted one size"):
+        Objective.open([Warp()])(sample)
+
+
+@pytest.mark.parametrize("at_fault", [1e30, -1e30])
+def test_a_value_that_is_no_number_names_its_term(at_fault) -> None:
+    out, true = pictures(1, 3, 16, 16), pictures(1, 3, 16, 16)
+    out[0, 0, 0, 0] = at_fault
+    with pytest.raises(ValueError, match=r"^squares: its value is inf, wanted a number"):
+        Objective.open([L1(), Opponent(name="squares", distance="l2")])(Sample(out=out, true=true))
+    for term in (Mse(name="far"), Charbonnier(name="far")):
+        with pytest.raises(ValueError, match=r"^far: (mse|charbonnier): the mean.* holds NaN or infinity"):
+            Objective.open([L1(), term])(Sample(out=out, true=true))
+
+
+@pytest.mark.parametrize("what", ["another", "frozen", "detached"])
+def test_a_last_layer_that_out_does_not_come_from_is_refused(what) -> None:
+    layer, another = torch.nn.Conv2d(3, 3, 1), torch.nn.Conv2d(3, 3, 1)
+    out = layer(pictures(1, 3, 32, 32)).clamp(-0.4, 1.4)
+    last = {"another": another.weight, "frozen": layer.weight.detach(), "detached": layer.weight}[what]
+    sample = Sample(out=out.detach() if what == "detached" else out, true=pictures(1, 3, 32, 32, seed=1))
+    objective = Objective.open([L1(), Adversarial(name="game", channels=4, adaptive=True)])
+    with pytest.raises(ValueError, match=r"^game: adversarial: the rest does not depend on last_layer"):
+        objective(sample, last_layer=last)
+
+
 def test_frames_too_small_for_motion_name_the_term() -> None:
     small = pictures(1, 2, 3, 8, 8)
-    with pytest.raises(VidpercError, match="motion: dis got frames of 8x8, wanted sides of at least 16 pixels"):
-        Objective.open([Warp()])(Sample(out=small, source=small))
+    with pytest.raises(
+        VidpercError, match=r"^steady: motion: dis got frames of 8x8, wanted sides of at least 16 pixels"
+    ):
+        Objective.open([Warp(name="steady")])(Sample(out=small, source=small))
 
 
 @pytest.mark.parametrize(

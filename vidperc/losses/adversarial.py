@@ -81,12 +81,20 @@ def adaptive_weight(rest: Tensor, adversarial: Tensor, last_layer: Tensor) -> Te
 
     |d rest / d last_layer| / (|d adversarial / d last_layer| + 1e-4), from 0 to 1e4. rest, adversarial: scalars that
     the generator's last layer was part of; both graphs stay.
+    Raises ValueError for a last layer that one of them does not come from.
     Source: P. Esser, R. Rombach, B. Ommer, "Taming transformers for high-resolution image synthesis", 2021, equation 7
     (doi:10.1109/CVPR46437.2021.01268).
     """
     lengths: list[Tensor] = []
-    for loss in (rest, adversarial):
-        (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
+    for what, loss in (("the rest", rest), ("the adversarial loss", adversarial)):
+        gradient = None
+        if loss.requires_grad and last_layer.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise ValueError(
+                f"adversarial: {what} does not depend on last_layer, {tuple(last_layer.shape)}, wanted weights of the "
+                "generator, which learn, that out was made with"
+            )
         lengths.append(wide(gradient).square().sum().sqrt())
     return (lengths[0] / (lengths[1] + _LEAST_LENGTH)).clamp(0, _LARGEST_WEIGHT).detach()
 

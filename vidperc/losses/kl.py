@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vidperc.losses.checks import bounds, wide
+from vidperc.losses.checks import bounds, finite, wide
 from vidperc.losses.term import Need, Opened, Term
 
 Reduction = Literal["sum", "mean"]
@@ -31,9 +31,9 @@ def kl(mean: Tensor, log_variance: Tensor, *, reduction: Reduction) -> Tensor:
     mean, log_variance = wide(mean), wide(log_variance)
     apart = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
     if reduction == "sum":
-        return apart.sum() / len(mean)
+        return finite("kl", "the sum", apart.sum() / len(mean))
     if reduction == "mean":
-        return apart.mean()
+        return finite("kl", "the mean over all", apart.mean())
     raise ValueError(f"kl: got the reduction {reduction!r}, wanted sum or mean")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vidperc.errors import VidpercError
 from vidperc.losses.adversarial import Adversarial, adaptive_weight, discriminator_loss
 from vidperc.losses.motion_choice import MotionChoice
+from vidperc.losses.needs import check_needs
 from vidperc.losses.sample import Sample
 from vidperc.losses.term import Opened, Term
 from vidperc.losses.view import FindMotion, Networks, View
@@ -121,7 +122,8 @@ class Objective(nn.Module):
                 )
             if rest is None:
                 raise ValueError(f"{term.called}: its weight is adaptive, wanted another term to adapt it to")
-            weights[term.called] *= float(adaptive_weight(rest, named[term.called], last_layer))
+            with _about(term):
+                weights[term.called] *= float(adaptive_weight(rest, named[term.called], last_layer))
         total = _total(named, weights)
         assert total is not None
         return Values(total=total, named=named, weights=weights)
@@ -129,13 +131,14 @@ class Objective(nn.Module):
     def measure(self, sample: Sample) -> dict[str, Tensor]:
         """The values alone, without weights and total; as the call otherwise."""
         for term in self.terms:
-            _check_needs(term, sample)
+            check_needs(term, sample)
         view = View(sample, self._backbones, self._find)
         named: dict[str, Tensor] = {}
         for term, measure in zip(self.terms, self._measures, strict=True):
             view.reader = term.called
             with _about(term):
                 named[term.called] = measure(view)
+        _check_finite(named)
         return named
 
     def judge(self, sample: Sample) -> Values:
@@ -150,12 +153,13 @@ class Objective(nn.Module):
         named: dict[str, Tensor] = {}
         view = View(sample, self._backbones, self._find)
         for term in judges:
-            _check_needs(term, sample, also_true=True)
+            check_needs(term, sample, also_true=True)
             view.reader = term.called
             network: nn.Module = self.discriminators[term.called]
             with _about(term):
                 real, fake = network(view.true), network(view.out.detach())
-            named[term.called] = discriminator_loss(real, fake, game=term.game)
+                named[term.called] = discriminator_loss(real, fake, game=term.game)
+        _check_finite(named)
         weights = dict.fromkeys(named, 1.0)
         total = _total(named, weights)
         assert total is not None
@@ -167,6 +171,20 @@ class Objective(nn.Module):
             network._apply(fn, recurse)
         super()._apply(fn, recurse)
         return self
+
+
+def _check_finite(named: Mapping[str, Tensor]) -> None:
+    """Raises ValueError, beginning with the name of a term, for a value that is no finite number.
+
+    All at once: a GPU is waited for one time and not for every term.
+    """
+    device = next(iter(named.values())).device
+    fine = torch.stack([value.detach().isfinite().to(device) for value in named.values()]).cpu()
+    for (name, value), is_fine in zip(named.items(), fine, strict=True):
+        if not bool(is_fine):
+            raise ValueError(
+                f"{name}: its value is {float(value.detach())}, wanted a number; look at what is far out in the sample"
+            )
 
 
 def _total(named: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor | None:
@@ -205,49 +223,15 @@ def _open_backbone(name: str, layers: Sequence[str], weights: Path | None, *, vi
     return open_backbone(name, layers=layers, weights=weights)
 
 
-def _check_needs(term: Term, sample: Sample, *, also_true: bool = False) -> None:
-    """Raises ValueError, beginning with the name of the term, for what it needs and the sample lacks."""
-    name, out, needs = term.called, sample.out, term.needs
-    frames = out.shape[1] if out.ndim == 5 else 1
-    if "clip" in needs and frames < 2:
-        raise ValueError(f"{name}: got a clip of {frames} frame, wanted at least 2 frames")
-    if ("true" in needs or also_true) and sample.true is None:
-        raise ValueError(f"{name}: got no `true`, wanted what out should be")
-    if sample.true is not None and sample.true.shape != out.shape:
-        raise ValueError(f"{name}: got {tuple(out.shape)} and {tuple(sample.true.shape)}, wanted equal shapes")
-    if "style" in needs and sample.style is None and sample.true is None:
-        raise ValueError(f"{name}: got neither `style` nor `true`, wanted a picture whose style is wanted")
-    if "back" in needs and sample.back is None:
-        raise ValueError(f"{name}: got no `back`, wanted the frames of a pass in reverse")
-    if "latent" in needs and sample.latent is None:
-        raise ValueError(f"{name}: got no `latent`, wanted a mean and a log-variance")
-    if "motion" in needs:
-        _check_motion(name, sample, (out.shape[0], frames))
-
-
-def _check_motion(name: str, sample: Sample, wanted: tuple[int, int]) -> None:
-    if sample.motion is None and sample.source is None and sample.true is None:
-        raise ValueError(f"{name}: got no `motion`, wanted it, or `source` or `true` to find it in")
-    for motions in (sample.motion, sample.to_first):
-        if motions is not None and [len(motion) for motion in motions] != [wanted[1]] * wanted[0]:
-            told = [len(motion) for motion in motions]
-            raise ValueError(f"{name}: got the motion of {told} frames, wanted that of {wanted[0]} times {wanted[1]}")
-    source = sample.source
-    if sample.motion is None and source is not None and tuple(source.shape[:2]) != wanted:
-        raise ValueError(
-            f"{name}: got a source of {tuple(source.shape)}, wanted {wanted[0]} clips of {wanted[1]} frames"
-        )
-
-
 @contextmanager
 def _about(term: Term) -> Generator[None]:
-    """A context whose ValueErrors begin with the name of the term, which need not be that of its kind."""
+    """A context whose errors begin with the name of the term, which need not be that of its kind."""
     try:
         yield
-    except ValueError as error:
+    except (VidpercError, ValueError) as error:
         if str(error).startswith(f"{term.called}: "):
             raise
-        raise ValueError(f"{term.called}: {error}") from error
+        raise type(error)(f"{term.called}: {error}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vidperc.losses.checks import check_pictures, wide
+from vidperc.losses.checks import check_pictures, finite, wide
 from vidperc.losses.term import Opened, Term
 
 EPSILON = 1e-6
@@ -30,7 +30,7 @@ def mse(out: Tensor, true: Tensor) -> Tensor:
     As `l1` for the rest.
     """
     check_pictures("mse", out, true)
-    return (wide(out) - wide(true)).square().mean()
+    return finite("mse", "the mean of squares", (wide(out) - wide(true)).square().mean())
 
 
 def charbonnier(out: Tensor, true: Tensor, *, epsilon: float = EPSILON) -> Tensor:
@@ -41,7 +41,7 @@ def charbonnier(out: Tensor, true: Tensor, *, epsilon: float = EPSILON) -> Tenso
     1994 (doi:10.1109/ICIP.1994.413553); with this epsilon W.-S. Lai et al., "Deep Laplacian Pyramid Networks", 2017.
     """
     check_pictures("charbonnier", out, true)
-    return ((wide(out) - wide(true)).square() + epsilon**2).sqrt().mean()
+    return finite("charbonnier", "the mean", ((wide(out) - wide(true)).square() + epsilon**2).sqrt().mean())
 
 
 @dataclass(frozen=True, kw_only=True)
