@@ -84,7 +84,7 @@ def test_the_built_in_example_is_read() -> None:
         (("{relu3_3: 1.0}", "{relu3_3: -1}"), "my.yaml:5: layers: got -1.0 for relu3_3, wanted a weight above 0"),
         (("      layers: {relu3_3: 1.0}\n", ""), "my.yaml:4: missing key 'layers'"),
         (("kind: charbonnier", "{kind: kl}"), "my.yaml:3: missing key 'reduction'"),
-        (("kind: charbonnier", "kind: warp"), "my.yaml:2: terms: two are called warp, wanted a `name` for one of"),
+        (("kind: charbonnier", "kind: warp"), "my.yaml:7: terms: two are called warp, wanted a `name` for one of"),
         (("kind: charbonnier", "{kind: l1, name: a b}"), "my.yaml:3: name: got 'a b', wanted letters"),
         (("  terms:", "  motion: {preset: best}\n  terms:"), 'my.yaml:2: preset: got "best", wanted '),
         (("  terms:", "  motion: {size: 3}\n  terms:"), "my.yaml:2: size: got 3, wanted 16 to 16384 pixels"),

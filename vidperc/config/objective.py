@@ -62,4 +62,8 @@ def read_objective(data: object, *, where: Callable[[KeyPath], str]) -> Objectiv
     try:
         return ObjectiveSpec(terms=tuple(found.terms), motion=found.motion)
     except ValueError as error:
-        raise VidpercError(f"{where(('objective', 'terms'))}: {error}") from error
+        # At the second term of a name, where a name is wanted.
+        names = [term.called for term in found.terms]
+        second = next((index for index, name in enumerate(names) if name in names[:index]), None)
+        at = ("objective", "terms") if second is None else ("objective", "terms", second)
+        raise VidpercError(f"{where(at)}: {error}") from error
