@@ -14,6 +14,7 @@ from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
+from vidperc.commands.spool import spooled
 from vidperc.engine.cuts import AUTO_CUTS, NO_CUTS, cut_choice
 from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job
@@ -97,6 +98,11 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     Raises VidpercError for options that no input could work with.
     """
     spec.check()
+    with spooled(options.inputs, options.output) as inputs:
+        return _process(spec, replace(options, inputs=inputs), label=label, piped=inputs != options.inputs)
+
+
+def _process(spec: PipelineSpec, options: VideoOptions, *, label: str, piped: bool) -> int:
     inputs = _inputs(options.inputs)
     if options.report is not None:
         check_json_file(options.report, option="--report", what="the report")
@@ -106,7 +112,7 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
         check_debug_motion(options.debug_motion, jobs, dry_run=options.dry_run)
     made = _make_folder(jobs[0].folder)
     try:
-        return _run(jobs, options)
+        return _run(jobs, options, piped=piped)
     finally:
         if made:
             with contextlib.suppress(OSError):  # it holds outputs
@@ -136,12 +142,15 @@ def _make_folder(folder: Path | None) -> Path | None:
     return folder
 
 
-def _run(jobs: Sequence[Job], options: VideoOptions) -> int:
+def _run(jobs: Sequence[Job], options: VideoOptions, *, piped: bool) -> int:
     outcome = _Outcome()
     keep_heap = options.max_memory is None
     with WorkerPool(keep_heap=keep_heap) as pool, Display(show_progress=not options.no_progress) as display:
         for number, job in enumerate(jobs, start=1):
             display.begin(job.source, number, len(jobs))
+            if piped:
+                mib = job.source.stat().st_size / 2**20
+                display.warned(f"standard input was kept in this file ({mib:.1f} MiB); a run of it cannot be resumed")
             try:
                 if options.dry_run:
                     figures = estimate(job, pool)
