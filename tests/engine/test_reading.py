@@ -1,9 +1,12 @@
 """Sources read otherwise than they are stored: deinterlaced, or turned as players show them."""
 
+import os
 import shutil
 import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -35,6 +38,7 @@ UNCHANGED = PipelineSpec("unchanged", "", (Upscale(model="bicubic", scale=1),))
 TWICE = PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=2),))
 LOSSLESS = {"codec": "ffv1", "workers": 1, "wishes": Wishes(device="cpu")}
 FRAMES = 30
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +259,23 @@ def test_sound_stays_with_fields(pool, tmp_path):
     done(source, tmp_path / "out.mp4", pool, codec="libx264", deinterlace="field")
     assert ffprobe_packets(tmp_path / "out.mp4") == ffprobe_packets(source)
     assert deinterlaced_info(probe(source), "field").time_base == probe(source).time_base / 2
+
+
+def test_a_change_of_size_in_mid_stream_is_told_as_what_it_is(tmp_path):
+    parts = [make_clip(tmp_path / f"{n}.h264", frames=5, size=size) for n, size in enumerate([(96, 64), (64, 48)])]
+    source = tmp_path / "in.h264"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    command = [sys.executable, "-m", "vidperc", "upscale", "in.h264", "-m", "bicubic", "-o", "out.mp4", "--no-progress"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, text=True, env=ENVIRONMENT)
+    (line,) = [line for line in " ".join(ran.stderr.split()).split("in.h264: ") if "mid-stream" in line]
+    assert line.startswith("the size of the picture changes in mid-stream: 5 frames were scaled")
+    assert "damaged" not in ran.stderr
+    video = ffprobe_video(tmp_path / "out.mp4")
+    assert (video["width"], video["height"], int(video["nb_frames"])) == (192, 128, 10)
+
+
+def test_a_rate_that_is_none_is_refused(tmp_path):
+    command = [sys.executable, "-m", "vidperc", "upscale", "in.mp4", "--deinterlace", "fields"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
+    assert ran.returncode == 1
+    assert "--deinterlace fields: wanted frame" in " ".join(ran.stderr.split())

@@ -146,8 +146,8 @@ class Display(Watcher):
         rescaled = damage.pop("rescaled_frames", 0)
         if rescaled:
             self._line(
-                f"{self._name}: the size of the picture changes in mid-stream: {rescaled} frames were scaled to that of "
-                f"the first; split the file there to enlarge each part on its own"
+                f"{self._name}: the size of the picture changes in mid-stream: {rescaled} frames were scaled to that "
+                f"of the first; split the file there to enlarge each part on its own"
             )
         if report.frames_out != report.frames_in:
             damage["frames announced"] = report.frames_in
