@@ -81,6 +81,11 @@ def test_the_installed_command_lists_the_built_in_pipelines(bin_folder: Path, tm
     assert "upscale" in run(bin_folder / "vidperc", "pipelines", "list", cwd=tmp_path)
 
 
+def test_the_3d_network_that_comes_along_opens_from_the_wheel(bin_folder: Path, tmp_path: Path) -> None:
+    code = "from vidperc.perception.video_backbone import open_video_backbone as o; print(o('own').layers)"
+    assert run(bin_folder / "python", "-c", code, cwd=tmp_path).strip() == "('layer3',)"
+
+
 def test_the_installed_command_enlarges_with_the_networks_that_come_along(bin_folder: Path, tmp_path: Path) -> None:
     make_clip(tmp_path / "clip.mp4", frames=5)
     told = run(bin_folder / "vidperc", "upscale", "clip.mp4", "--no-progress", cwd=tmp_path)

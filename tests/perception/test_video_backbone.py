@@ -199,6 +199,7 @@ def test_without_layers_it_gives_the_one_of_the_frechet_distance(own: Callable[.
     ("clip", "told"),
     [
         (torch.zeros(1, 3, 8, 32, 32), r"own: got \(1, 3, 8, 32, 32\) torch.float32, wanted \(N,T,3,H,W\) floats"),
+        (torch.zeros(0, 8, 3, 32, 32), r"wanted \(N,T,3,H,W\) floats"),
         (torch.zeros(8, 3, 32, 32), r"wanted \(N,T,3,H,W\) floats"),
         (torch.zeros(1, 8, 3, 32, 32, dtype=torch.uint8), "torch.uint8, wanted"),
         (torch.zeros(1, 1, 3, 32, 32), "own: got a clip of 1 frames, wanted at least 4"),

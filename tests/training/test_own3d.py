@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vidperc.training.lessons import FACTS, KINDS
-from vidperc.training.own3d import TrainableOwn3d, balance, own3d_loss, told_right
+from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 
 NAN = math.nan
 #                     backwards speed damage strength right down nearer turn
@@ -72,6 +72,23 @@ def test_shares_are_those_of_the_clips_that_could_be_asked() -> None:
     assert found["strength off by"] == 0
     assert found["pan off by"] == 1
     assert set(FACTS[:4]) >= {"backwards", "speed", "damage"}
+
+
+def test_guessing_is_as_right_as_one_answer_can_be() -> None:
+    backwards = REAL.clone()
+    backwards[0] = 0
+    found = guessed_right([(clips_of(5), torch.stack([REAL, REAL, backwards, PHOTO, SHUFFLED]))])
+    assert found["backwards"] == (pytest.approx(2 / 3), 3)
+    assert found["speed"] == (1, 3)
+    assert found["damage"] == (pytest.approx(3 / 5), 5)
+    assert found["strength off by"] == (pytest.approx((0.5 + 0.25) / 5), 5)
+    assert found["pan off by"] == (0, 1)
+
+
+def test_what_no_clip_was_asked_has_no_figure() -> None:
+    lessons = [(clips_of(2), torch.stack([SHUFFLED, SHUFFLED]))]
+    names = ["damage", "strength off by"]
+    assert list(told_right(lessons)(knowing(lessons[0][1]))) == list(guessed_right(lessons)) == names
 
 
 def test_all_that_is_trained_gets_a_gradient() -> None:

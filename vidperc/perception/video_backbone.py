@@ -68,7 +68,7 @@ class VideoBackbone(nn.Module):
 
     def _check(self, clip: Tensor) -> None:
         shape, (least, most) = tuple(clip.shape), self.frames
-        if clip.ndim != 5 or shape[2] != 3 or not clip.is_floating_point():
+        if clip.ndim != 5 or shape[2] != 3 or not shape[0] or not clip.is_floating_point():
             raise ValueError(f"{self.name}: got {shape} {clip.dtype}, wanted (N,T,3,H,W) floats")
         if shape[1] < least or (most is not None and shape[1] > most):
             wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"

@@ -14,9 +14,9 @@ from torch import Tensor
 from vidperc.errors import VidpercError
 from vidperc.perception.own3d import ARCHITECTURE, Own3d
 from vidperc.training.images import Pixels, read_images, shrink
-from vidperc.training.lessons import FACTS, KINDS, SPEEDS, Material, draw_lessons
+from vidperc.training.lessons import Material, draw_lessons
 from vidperc.training.loop import Schedule, checkpoint_path, train
-from vidperc.training.own3d import TrainableOwn3d, balance, own3d_loss, told_right
+from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.scenes import read_scenes
 
 _CHECKPOINT_EVERY = 500  # steps
@@ -110,9 +110,10 @@ def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int,
     )
     path = folder / f"{recipe.name}.safetensors"
     found = measure(network)
-    chance = {"backwards": 1 / 2, "speed": 1 / len(SPEEDS), "damage": _most_frequent(examined)}
-    figures = ", ".join(f"{name} {found[name]:.3f} (guessing {chance[name]:.3f})" for name in chance)
-    figures += "".join(f", {name} {found[name]:.3f}" for name in found if name not in chance)
+    guessed = guessed_right(examined)
+    figures = ", ".join(
+        f"{name} {found[name]:.3f} (guessing {guessed[name][0]:.3f}, {guessed[name][1]} clips)" for name in found
+    )
     shipped = network.folded()
     balance(shipped, lessons(material, _BALANCED, _BALANCE_SEED, 0)[0])
     _write(shipped, recipe, path, figures=f"on held-out scenes: {figures}", command=f"vidperc train {asked}")
@@ -134,12 +135,6 @@ def _reduced(photo: Pixels) -> Pixels:
     if shorter <= _PHOTO_SIDE:
         return photo
     return shrink(photo, round(height * _PHOTO_SIDE / shorter), round(width * _PHOTO_SIDE / shorter))
-
-
-def _most_frequent(lessons: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """How often who always says the same of the damage is right, at best."""
-    kinds = torch.cat([facts[:, FACTS.index("damage")] for _, facts in lessons]).long()
-    return float(kinds.bincount(minlength=len(KINDS)).max() / len(kinds))
 
 
 def _write(network: Own3d, recipe: Own3dRecipe, path: Path, *, figures: str, command: str) -> None:
