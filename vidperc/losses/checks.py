@@ -48,12 +48,12 @@ def check_range(name: str, what: str, picture: Tensor) -> None:
         raise ValueError(f"{name}: {what} has values from {low:g} to {high:g}, wanted RGB in [0,1]; convert it first")
 
 
-def in_range(picture: Tensor, low: float, high: float) -> bool:
+def in_range(picture: Tensor, low: float, high: float, slack: float = OVERSHOOT) -> bool:
     """Whether a picture whose smallest and largest values are these looks like one in [0,1]."""
-    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+    if low >= -slack and high <= 1 + slack:
         return True
     values = picture.detach()
-    return float(((values < -OVERSHOOT) | (values > 1 + OVERSHOOT)).float().mean()) <= WILD
+    return float(((values < -slack) | (values > 1 + slack)).float().mean()) <= WILD
 
 
 def bounds(name: str, what: str, values: Tensor) -> tuple[float, float]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from vidperc.clip import Motion
-from vidperc.losses.checks import bounds, in_range, wide
+from vidperc.losses.checks import OVERSHOOT, bounds, in_range, wide
+from vidperc.losses.range_signs import other_range
 
 Range = Literal["unit", "signed", "codes", "imagenet"]
 Space = Literal["rgb", "bgr", "grey"]
@@ -28,6 +28,8 @@ _TOLD: Mapping[Range, str] = {
     "codes": "0 to 255",
     "imagenet": "ImageNet's mean and deviation",
 }
+# How far around [0,1] resampling takes pictures of the world; networks, and noise in a source, go further.
+_RESAMPLED = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class Sample:
 def to_unit_rgb(picture: Tensor, range: Range, space: Space, *, term: str, what: str) -> Tensor:
     """A picture (...,C,H,W) of a declared range and space as RGB in [0,1], float32, or float64 if it is so.
 
-    term, what: begin a message. Overshoot stays.
+    term, what: begin a message; what is the field of a sample. Overshoot stays.
     Raises ValueError for another number of channels, and for values that do not fit what is declared.
     """
     channels = 1 if space == "grey" else 3
@@ -81,15 +83,15 @@ def to_unit_rgb(picture: Tensor, range: Range, space: Space, *, term: str, what:
     elif space == "bgr":
         picture = picture.flip(-3)
     low, high = bounds(term, what, picture)
-    # Fractions from 0 to 1 would be all but black as codes; a black frame of whole numbers may pass.
-    dark = range == "codes" and low >= 0 and 0 < high <= 1 and not torch.equal(picture, picture.round())
     unit = picture
     if range != "unit":
         scale, shift = (picture.new_tensor(numbers).view(3, 1, 1) for numbers in _TO_UNIT[range])
         unit = picture * scale + shift
-    if dark or not in_range(unit, *bounds(term, what, unit)):
-        raise ValueError(
-            f"{term}: {what} has values from {low:g} to {high:g}, wanted {_TOLD[range]}, for the range is declared "
-            f"{range}; declare the range it has, or convert it"
-        )
+    wanted = f"wanted {_TOLD[range]}, for the range is declared {range}; declare the range it has, or convert it"
+    slack = _RESAMPLED if what in ("true", "style") else OVERSHOOT
+    if not in_range(unit, *bounds(term, what, unit), slack):
+        raise ValueError(f"{term}: {what} has values from {low:g} to {high:g}, {wanted}")
+    against = other_range(picture, range, low, high, made=what in ("out", "back"))
+    if against:
+        raise ValueError(f"{term}: {what} has values from {low:g} to {high:g} ({against}), {wanted}")
     return unit
