@@ -53,7 +53,7 @@ TERMS: dict[str, Term | None] = {
     "warp": Warp(weight=1.0),
     "warp, long": Warp(weight=1.0, reach="long"),
     "temporal feature": TemporalFeature(backbone="wct16x", layers={"relu1_1": 1.0}, weight=1.0),
-    "3D backbone": VideoFeature(backbone="own", layers={"stem": 1.0, "layer1": 1.0}, weight=300.0),
+    "3D backbone": VideoFeature(backbone="own", layers={"stem": 1.0}, weight=3000.0),
 }
 
 
