@@ -47,7 +47,7 @@ def blurred(frames: Frames, sigma_px: float) -> Frames:
 
 def noisy(frames: Frames, codes: float) -> Frames:
     chance = np.random.default_rng(0)
-    return each(frames, lambda frame: frame + chance.normal(0, codes, frame.shape))
+    return each(frames, lambda frame: frame + codes * chance.standard_normal(frame.shape, dtype=np.float32))
 
 
 def shuffled(frames: Frames, run: float) -> Frames:

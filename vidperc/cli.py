@@ -503,12 +503,12 @@ def doctor() -> int:
 def train(
     recipe: Annotated[str, typer.Argument(help="A name from `recipes list`, or a YAML file.", show_default=False)],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder that holds the recipe's folders of images.", show_default=False)
+        Path, typer.Option("--data", help="Folder that holds the recipe's images and videos.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the network and its checkpoint.", show_default=False)],
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")] = None,
 ) -> int:
-    """Train a network by a recipe; writes NAME.safetensors, which `upscale -m` takes.
+    """Train a network by a recipe; writes NAME.safetensors, which `upscale -m` takes (or fvd@own uses, by own-3d).
 
     The same command goes on from the last checkpoint of what was interrupted.
     """

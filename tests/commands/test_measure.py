@@ -228,6 +228,15 @@ def test_the_folder_of_weights_may_be_in_the_environment(vidperc, clips, monkeyp
     assert found["temporal-ssim@dis-balanced"]["true_mean"] > 0.5
 
 
+def test_a_figure_of_the_whole_has_none_of_shots(vidperc, clips):
+    """Twelve frames are no clip of sixteen: the figure is missing, not zero."""
+    _, out, _ = vidperc("source.mp4", "coarse.mp4", "--metrics", "fvd", "--json", "figures.json")
+    assert rows(out)["fvd@own,224,16"][0] == "-"
+    found = json.loads(Path("figures.json").read_text())
+    assert found["metrics"]["fvd@own,224,16"] == {"unit": "", "better": "lower", "mean": None, "values": []}
+    assert [shot["means"]["fvd@own,224,16"] for shot in found["shots"]] == [None, None]
+
+
 def test_videos_that_do_not_fit_each_other(refused):
     refused("source.mp4", "short.mp4", told=["short.mp4: ends after 9 frames, 9 of 12", "cut the longer one"])
     refused("short.mp4", "source.mp4", told=["short.mp4: ends after 9 frames, 9 of 12"])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.clips import NO_TEST_DATA, TEST_DATA
+from vidperc.metrics.frechet import Moments, frechet_distance
 from vidperc.metrics.fvd import (
     EVERY,
     FRAMES,
@@ -23,6 +27,9 @@ from vidperc.metrics.step import Moment, Step
 from vidperc.perception import video_networks
 from vidperc.perception.own3d import Own3d
 from vidperc.perception.video_backbone import VideoBackbone, open_video_backbone
+from vidperc.training.clips import to_pixels
+from vidperc.training.damage import DAMAGES
+from vidperc.video.rgb import read_rgb
 
 
 @pytest.fixture
@@ -140,3 +147,36 @@ def test_what_cannot_be_is_refused(backbone: VideoBackbone) -> None:
         frechet_video_distance(one, one, backbone)
     with pytest.raises(ValueError, match="own: got a clip of 3 frames"):
         frechet_video_distance([film(3)[None]], one, backbone)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(TEST_DATA is None, reason=NO_TEST_DATA)
+@pytest.mark.parametrize(
+    ("kind", "little", "much"),
+    [
+        ("blur", 0.3, 1.0),
+        ("noise", 0.3, 1.0),
+        ("flicker", 0.3, 1.0),
+        # Two frames of 64, and a fifth of them: where still more are out of place each stands out less.
+        ("shuffle", 0.03, 0.2),
+    ],
+)
+def test_by_our_own_network_a_real_clip_is_further_away_the_more_it_is_damaged(
+    kind: str, little: float, much: float
+) -> None:
+    assert TEST_DATA is not None
+    frames = islice(read_rgb(TEST_DATA / "videos" / "real" / "sam2_bedroom_540p.mp4", threads=1), 64)
+    clip = to_pixels(torch.cat([F.interpolate(frame[None], (270, 480), mode="area") for frame in frames]))
+    own = open_video_backbone("own")
+
+    def moments(strength: float) -> Moments:
+        damaged = DAMAGES[kind](clip, strength, np.random.default_rng(0)) if strength else clip
+        small = fitted(torch.from_numpy(damaged).permute(0, 3, 1, 2).float() / 255)
+        found = Moments()
+        for one in clips_of(small).split(1):
+            found.add(clip_features(one, own))
+        return found
+
+    true = moments(0)
+    mild, strong = (frechet_distance(moments(strength), true) for strength in (little, much))
+    assert 0 < mild < strong
