@@ -104,7 +104,10 @@ class Evaluation:
         twice = [name for name in shown if shown.count(name) > 1]
         if twice:
             raise ValueError(f"networks: {twice[0]} twice, wanted another label for one of them")
-        for field, names in (("sets", [one.name for one in self.sets]), ("scales", list(self.scales))):
+        for field, names in (
+            ("sets", [one.name for one in self.sets]),
+            ("scales", [str(scale) for scale in self.scales]),
+        ):
             again = [name for name in names if names.count(name) > 1]
             if again:
                 raise ValueError(f"{field}: {again[0]} twice, wanted each once; figures are kept under it")
