@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma, convolve_relu
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
-from vidperc.training.images import make_pairs, read_images
+from vidperc.training.images import draw, make_pairs, read_images
 from vidperc.training.loop import Schedule, train
 from vidperc.training.luma import luma_loss, luma_psnr
 
@@ -173,15 +173,19 @@ def main() -> None:
 
             return {name: measure(lacking) for name, measure in measures.items()}
 
+        def crops(step: int) -> tuple[Tensor, Tensor]:
+            return draw(
+                pairs, scale=asked.scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step
+            )
+
         began = perf_counter()
         train(
             network,
             rgb_loss if rgb else luma_loss,
-            pairs,
+            crops,
             schedule,
             asked.folder / f"{name.replace(' ', '-')}-x{asked.scale}.safetensors",
             recipe={"design": name},
-            scale=asked.scale,
             validate=validate,
             every=1000,
             say=print,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ _I3D_FILES = ("rgb_imagenet.pt", "i3d_torchscript.pt")
 
 def _open_videomae(weights: Path | None, said: Said | None) -> nn.Module:
     try:
-        from transformers import VideoMAEModel
+        transformers = importlib.import_module("transformers")  # an extra, which type checkers need not find
     except ImportError as error:
         raise VidpercError("videomae: wanted the package transformers; pip install 'vidperc[backbones]'") from error
     named = os.environ.get(WEIGHTS_VARIABLE)
@@ -191,7 +192,7 @@ def _open_videomae(weights: Path | None, said: Said | None) -> nn.Module:
     if weights is not None and inside is None:
         raise VidpercError(f"{weights}: no weights of VideoMAE there; put https://huggingface.co/{_VIDEOMAE} there")
     try:
-        return VideoMAEModel.from_pretrained(_VIDEOMAE if inside is None else inside)
+        return cast("nn.Module", transformers.VideoMAEModel.from_pretrained(_VIDEOMAE if inside is None else inside))
     except (OSError, ValueError) as error:
         told = " ".join(str(error).split())[:120]
         raise VidpercError(
