@@ -13,6 +13,7 @@ from tests.clips import NO_TEST_DATA, TEST_DATA, decoded_frames, ffprobe_video, 
 from vidperc.engine.plan import plan_segments
 from vidperc.engine.reading import SeekMismatch, read_source
 from vidperc.errors import VidpercError
+from vidperc.ops.turn import NO_TURN
 from vidperc.placement import Placement
 from vidperc.video.index import EXACT_SEEK_FORMATS, index_frames
 from vidperc.video.probe import probe
@@ -29,6 +30,8 @@ def plan_of(path, count):
         source_width=info.width,
         source_height=info.height,
         timed=not index.sequential,
+        deinterlace="",
+        turn=NO_TURN,
         placement=Placement(),
         segments=plan_segments(
             index,
