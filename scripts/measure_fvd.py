@@ -106,7 +106,7 @@ def compressed(frames: Frames, crf: float) -> Frames:
                 rgb = torch.from_numpy(frame.copy()).permute(2, 0, 1).float().div(255)
                 planes = rgb_to_planes(rgb, LAYOUTS["yuv420p"], matrix=_COLOR.matrix, full_range=False)
                 target.encode([plane.numpy() for plane in planes], pts)
-        return to_pixels(torch.stack(list(read_rgb(path, color=_COLOR, threads=1))))
+        return np.concatenate([to_pixels(frame[None]) for frame in read_rgb(path, color=_COLOR, threads=1)])
 
 
 def backwards(frames: Frames, _: float) -> Frames:
@@ -158,7 +158,8 @@ def main() -> None:
     options = parser.parse_args()
     backbone = open_video_backbone("own", weights=options.weights)
     videos = [
-        to_pixels(torch.stack(list(islice(read_rgb(path, threads=1), options.frames)))) for path in options.videos
+        np.concatenate([to_pixels(frame[None]) for frame in islice(read_rgb(path, threads=1), options.frames)])
+        for path in options.videos
     ]
     true = moments(videos, backbone, lambda frames: frames)
     print(f"fvd@own,224,16 of {len(videos)} videos, {true.count} clips")
