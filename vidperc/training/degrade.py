@@ -25,6 +25,7 @@ from torch import Tensor
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
+from vidperc.ops.blur import BD_SIGMA_PX, blur_and_pick
 from vidperc.ops.color import rgb_to_planes
 from vidperc.ops.layout import LAYOUTS
 from vidperc.ops.resize import resize
@@ -44,13 +45,14 @@ _SHORTEST, _LONGEST = 8, 12  # frames of a clip
 class Degradation:
     """What happens to a clip on its way to its viewer; as it stands here, it is only shrunk.
 
-    blur: sigma of a Gaussian in pixels of the large frames. kernel: that shrinks, antialiased.
+    blur: sigma of a Gaussian in pixels of the large frames. kernel: that shrinks, antialiased; bd is a Gaussian of
+    BD_SIGMA_PX and one pixel of many, in the middle of those it stands for, as `vidperc evaluate` measures by.
     noise: sigma in 8-bit codes of the small frames, white, new in each. grey_noise: the same in R, G and B.
     jpeg: quality of a JPEG pass over every small frame. encoder: of a video pass over the small clip, in 4:2:0.
     """
 
     blur: float = 0
-    kernel: Literal["bicubic", "bilinear", "area"] = "bicubic"
+    kernel: Literal["bicubic", "bilinear", "area", "bd"] = "bicubic"
     noise: float = 0
     grey_noise: bool = False
     jpeg: int | None = None
@@ -100,7 +102,7 @@ def degrade(frames: ClipPixels, how: Degradation, *, scale: int, chance: np.rand
     chance: for the noise alone. H and W are multiples of the scale, and of twice the scale for a video pass.
     """
     large = torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255)  # (T, 3, H, W)
-    small = _shrink(_blur(large, how.blur) if how.blur else large, how.kernel, scale)
+    small = _shrink(blur_and_pick(large, 1, how.blur) if how.blur else large, how.kernel, scale)
     if how.noise:
         shape = (small.shape[0], 1 if how.grey_noise else 3, *small.shape[2:])
         small = small + torch.from_numpy(chance.normal(0, how.noise / 255, shape).astype(np.float32))
@@ -110,16 +112,10 @@ def degrade(frames: ClipPixels, how: Degradation, *, scale: int, chance: np.rand
     return to_pixels(small) if how.encoder is None else _through_encoder(small, how.encoder)
 
 
-def _blur(frames: Tensor, sigma: float) -> Tensor:
-    reach = int(np.ceil(3 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    taps = (taps / taps.sum()).expand(3, 1, 1, -1)  # (3, 1, 1, taps)
-    wide = F.pad(frames, (reach, reach, reach, reach), mode="reflect")
-    return F.conv2d(F.conv2d(wide, taps, groups=3), taps.transpose(2, 3), groups=3)
-
-
 def _shrink(frames: Tensor, kernel: str, scale: int) -> Tensor:
     height, width = (side // scale for side in frames.shape[2:])
+    if kernel == "bd":
+        return blur_and_pick(frames, scale, BD_SIGMA_PX)
     if kernel == "area":
         return F.avg_pool2d(frames, scale)
     if kernel == "bilinear":
