@@ -23,7 +23,7 @@ from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma, convolve_r
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
 from vidperc.training.images import draw, make_pairs, read_images
-from vidperc.training.loop import Schedule, train
+from vidperc.training.loop import Paid, Schedule, train
 from vidperc.training.luma import luma_loss, luma_psnr
 
 WIDE, HIGH, STRIP = 640, 360, 60
@@ -173,15 +173,16 @@ def main() -> None:
 
             return {name: measure(lacking) for name, measure in measures.items()}
 
-        def crops(step: int) -> tuple[Tensor, Tensor]:
-            return draw(
-                pairs, scale=asked.scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step
-            )
+        def crops(numbers: range) -> tuple[Tensor, Tensor]:
+            return draw(pairs, numbers, scale=asked.scale, patch=schedule.patch, seed=schedule.seed)
+
+        def pay(network: nn.Module, crops: tuple[Tensor, Tensor], rgb: bool = rgb) -> Paid:
+            return Paid(total=(rgb_loss if rgb else luma_loss)(network, *crops))
 
         began = perf_counter()
         train(
             network,
-            rgb_loss if rgb else luma_loss,
+            pay,
             crops,
             schedule,
             asked.folder / f"{name.replace(' ', '-')}-x{asked.scale}.safetensors",

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
+from vidperc.losses.adversarial import Adversarial
+from vidperc.losses.objective import Objective
+from vidperc.losses.pixel import L1
+from vidperc.losses.sample import Sample
+from vidperc.training.checkpoint import write_checkpoint
 from vidperc.training.images import Pair, draw
-from vidperc.training.loop import Loss, Schedule, swapped, train
+from vidperc.training.loop import Paid, Progress, Schedule, swapped, train
+
+Crops = tuple[Tensor, Tensor]
+Pay = Callable[[nn.Module, Crops], Paid]
 
 SCHEDULE = Schedule(steps=30, batch=2, patch=6, learning_rate=0.02, warmup=5, ema=0.9)
 
@@ -35,8 +47,9 @@ def network(*, channels: int = 4, seed: int = 0) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 3, 1))
 
 
-def squares(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
-    return (network(small) - nn.functional.avg_pool2d(large, 2)).square().mean()
+def squares(network: nn.Module, crops: Crops) -> Paid:
+    small, large = crops
+    return Paid(total=(network(small) - nn.functional.avg_pool2d(large, 2)).square().mean())
 
 
 def pairs() -> list[Pair]:
@@ -49,21 +62,23 @@ def trained(
     checkpoint: Path,
     *,
     of: nn.Module | None = None,
-    loss: Loss = squares,
+    pay: Pay = squares,
     schedule: Schedule = SCHEDULE,
     recipe: dict[str, object] | None = None,
     every: int = 10,
     validate: Callable[[nn.Module], dict[str, float]] = lambda _: {},
     said: list[str] | None = None,
+    record: Callable[[Progress], None] | None = None,
+    objective: Objective | None = None,
 ) -> nn.Module:
     learnt = pairs()
 
-    def crops(step: int) -> tuple[Tensor, Tensor]:
-        return draw(learnt, scale=2, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
+    def crops(numbers: range) -> Crops:
+        return draw(learnt, numbers, scale=2, patch=schedule.patch, seed=schedule.seed)
 
     return train(
         network() if of is None else of,
-        loss,
+        pay,
         crops,
         schedule,
         checkpoint,
@@ -71,6 +86,8 @@ def trained(
         validate=validate,
         every=every,
         say=(said if said is not None else []).append,
+        record=record,
+        objective=objective,
     )
 
 
@@ -83,15 +100,15 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def stopping_at(call: int, what: Callable[[Tensor], Tensor]) -> Loss:
-    """The loss, but for one call of it."""
+def stopping_at(call: int, what: Callable[[Tensor], Tensor], of: Pay = squares) -> Pay:
+    """What is paid, but for one call of it."""
     calls = iter(range(10**6))
 
-    def loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
-        value = squares(network, small, large)
-        return what(value) if next(calls) == call else value
+    def pay(network: nn.Module, crops: Crops) -> Paid:
+        paid = of(network, crops)
+        return replace(paid, total=what(paid.total)) if next(calls) == call else paid
 
-    return loss
+    return pay
 
 
 def interrupt(_: Tensor) -> Tensor:
@@ -120,7 +137,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     whole = trained(tmp_path / "whole.safetensors")
     with pytest.raises(KeyboardInterrupt):
-        trained(checkpoint, loss=stopping_at(stop, interrupt))
+        trained(checkpoint, pay=stopping_at(stop, interrupt))
     said: list[str] = []
     # Only without a checkpoint does it matter what the network held before.
     again = trained(checkpoint, of=network(seed=0 if stop < 10 else 7), said=said)
@@ -132,7 +149,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
 
 def test_a_finished_training_is_not_repeated(checkpoint: Path) -> None:
     whole = weights(trained(checkpoint))
-    assert_equal(weights(trained(checkpoint, of=network(seed=7), loss=stopping_at(0, interrupt))), whole)
+    assert_equal(weights(trained(checkpoint, of=network(seed=7), pay=stopping_at(0, interrupt))), whole)
 
 
 def test_the_averaged_weights_are_returned(checkpoint: Path) -> None:
@@ -159,11 +176,11 @@ def test_the_averaged_network_is_measured_and_training_goes_on_from_the_other(ch
         assert_equal(weights(measured), {name: saved[-1][f"average.{name}"] for name in weights(measured)})
         return {}
 
-    def loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:
+    def pay(network: nn.Module, crops: Crops) -> Paid:
         seen.append({name: value.clone() for name, value in weights(network).items()})
-        return squares(network, small, large)
+        return squares(network, crops)
 
-    trained(checkpoint, every=10, loss=loss, validate=validate)
+    trained(checkpoint, every=10, pay=pay, validate=validate)
     for step, tensors in zip((10, 20), saved, strict=False):
         assert_equal(seen[step], {name: tensors[f"now.{name}"] for name in seen[step]})
 
@@ -173,7 +190,7 @@ def test_a_loss_that_is_no_number_stops_the_training_before_it_reaches_a_checkpo
     wrong: float, checkpoint: Path
 ) -> None:
     with pytest.raises(VidpercError, match=f"step 9: the loss is {wrong}, .* lower the learning rate"):
-        trained(checkpoint, every=5, loss=stopping_at(9, lambda value: value * wrong))
+        trained(checkpoint, every=5, pay=stopping_at(9, lambda value: value * wrong))
     with safe_open(checkpoint, "pt") as file:
         assert file.metadata()["step"] == "5"
     assert all(bool(tensor.isfinite().all()) for tensor in load_file(checkpoint).values())
@@ -246,3 +263,112 @@ def test_a_checkpoint_that_does_not_name_its_recipe_goes_on(checkpoint: Path) ->
 def test_a_schedule_that_cannot_be_is_refused(settings: dict[str, float], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Schedule(**settings)  # type: ignore[arg-type]
+
+
+def judged_by(objective: Objective) -> Pay:
+    """What an objective with discriminators makes a network pay for enlarging by nothing."""
+
+    def pay(network: nn.Module, crops: Crops) -> Paid:
+        small, large = crops
+        sample = Sample(out=network(small).sigmoid(), true=nn.functional.avg_pool2d(large, 2))
+        values = objective(sample)
+        return Paid(total=values.total, named=values.named, judged=replace(sample, out=sample.out.detach()))
+
+    return pay
+
+
+def judges() -> Objective:
+    torch.manual_seed(5)
+    return Objective.open([L1(), Adversarial(weight=0.1, layers=1, channels=4)])
+
+
+# Large enough for the smallest discriminator there is.
+JUDGED = replace(SCHEDULE, patch=10)
+
+
+def test_discriminators_learn_beside_the_network_and_are_named_in_the_progress(checkpoint: Path) -> None:
+    told: list[Progress] = []
+    objective = judges()
+    before = {name: value.clone() for name, value in weights(objective.discriminators).items()}
+    trained(checkpoint, pay=judged_by(objective), objective=objective, schedule=JUDGED, record=told.append)
+    after = weights(objective.discriminators)
+    assert before.keys() == after.keys()
+    assert not any(torch.equal(before[name], after[name]) for name in before)
+    assert [progress.step for progress in told] == list(range(1, 31))
+    assert set(told[-1].terms) == {"l1", "adversarial", "judge of adversarial"}
+    assert told[-1].loss == pytest.approx(told[-1].terms["l1"] + 0.1 * told[-1].terms["adversarial"], rel=1e-4)
+
+
+def test_an_interrupted_training_goes_on_with_its_discriminators(checkpoint: Path, tmp_path: Path) -> None:
+    whole, again = judges(), judges()
+    one = trained(tmp_path / "whole.safetensors", pay=judged_by(whole), objective=whole, schedule=JUDGED)
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint, pay=stopping_at(17, interrupt, judged_by(again)), objective=again, schedule=JUDGED)
+    other = judges()
+    torch.nn.init.normal_(next(iter(other.discriminators.parameters())))
+    two = trained(checkpoint, pay=judged_by(other), objective=other, schedule=JUDGED)
+    assert_equal(weights(one), weights(two))
+    # The vectors of its spectral norms, too.
+    assert_equal(whole.discriminators.state_dict(), other.discriminators.state_dict())
+
+
+def test_batches_that_accumulate_are_one_large_batch(checkpoint: Path, tmp_path: Path) -> None:
+    seen: list[list[float]] = [[], []]
+
+    def of(place: int, schedule: Schedule) -> None:
+        path = tmp_path / f"{place}.safetensors"
+        trained(path, schedule=schedule, record=lambda progress: seen[place].append(progress.loss))
+
+    of(0, replace(SCHEDULE, batch=8, steps=10))
+    of(1, replace(SCHEDULE, batch=2, accumulate=4, steps=10))
+    assert seen[0] == pytest.approx(seen[1], rel=1e-5)
+
+
+def test_a_term_that_is_no_number_is_named(checkpoint: Path) -> None:
+    def pay(network: nn.Module, crops: Crops) -> Paid:
+        paid = squares(network, crops)
+        return replace(paid, named={"fine": paid.total, "broken": paid.total * float("nan")})
+
+    with pytest.raises(VidpercError, match=r"step 0: the loss is .* \(broken\)"):
+        trained(checkpoint, pay=pay)
+    broken = Objective.open([L1()])
+
+    def ask(network: nn.Module, crops: Crops) -> Paid:
+        return Paid(total=broken(Sample(out=network(crops[0]) * float("nan"), true=crops[0])).total)
+
+    with pytest.raises(VidpercError, match="step 0: l1: "):
+        trained(checkpoint, pay=ask)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(checkpoint, schedule=replace(SCHEDULE, steps=10))
+    before = checkpoint.read_bytes()
+
+    def full(_tensors: object, path: Path, **_facts: object) -> None:
+        path.write_bytes(b"half of")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vidperc.training.checkpoint.save_file", full)
+    with pytest.raises(VidpercError, match=r"cannot be written .*No space left.* the last whole one stays") as caught:
+        write_checkpoint(checkpoint, {"x": torch.zeros(1)}, {}, 20)
+    assert "\n" not in str(caught.value)
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
+
+
+def test_two_processes_learn_what_one_learns_from_the_doubled_batch(tmp_path: Path) -> None:
+    program = Path(__file__).with_name("two_processes.py")
+    losses = tmp_path / "losses"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program)]
+    ran = subprocess.run([*command, str(losses)], env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    found = [float(line) for line in losses.read_text().split()]
+    alone: list[float] = []
+    trained(
+        tmp_path / "one.safetensors",
+        schedule=replace(SCHEDULE, batch=4, steps=10),
+        record=lambda progress: alone.append(progress.loss),
+    )
+    assert len(found) == 10
+    assert found == pytest.approx(alone, abs=1e-5)

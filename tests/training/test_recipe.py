@@ -96,7 +96,7 @@ def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made
 
 
 def test_a_network_learns_what_bicubic_lacks(data: Path, tmp_path: Path) -> None:
-    recipe = replace(TINY, schedule=Schedule(steps=150, batch=4, patch=16, learning_rate=0.005, warmup=5, ema=0.9))
+    recipe = replace(TINY, schedule=Schedule(steps=300, batch=4, patch=16, learning_rate=0.005, warmup=5, ema=0.9))
     card = luma_card(followed(recipe, data, tmp_path))
     assert card is not None
     made, bicubic = (float(db) for db in re.findall(r"\d+\.\d+", card.figures))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vidperc.ops.resize import resize
@@ -54,30 +55,32 @@ def make_pairs(images: Sequence[Pixels], *, scale: int, sizes: Sequence[float], 
     return pairs
 
 
-def draw(pairs: Sequence[Pair], *, scale: int, patch: int, batch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """One step's crops: small (N,3,p,p) and large (N,3,p*s,p*s), float32 RGB in [0,1].
+def draw(pairs: Sequence[Pair], numbers: range, *, scale: int, patch: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The crops of these numbers: small (N,3,p,p) and large (N,3,p*s,p*s), float32 RGB in [0,1].
 
-    patch: side p of the small crops in pixels. batch: how many, N.
-    Turned and mirrored by chance. The same seed and step give the same crops, whatever was drawn before.
+    patch: side p of the small crops in pixels. Turned and mirrored by chance.
+    A crop depends on the seed and its number alone, whatever is drawn with it or was drawn before.
     Larger images are drawn from more often, as the square root of their area.
     """
-    chance = np.random.default_rng((seed, step))
     areas = np.array([pair.small.shape[0] * pair.small.shape[1] for pair in pairs], dtype=np.float64) ** 0.5
-    smalls: list[Pixels] = []
-    larges: list[Pixels] = []
-    chosen: list[int] = chance.choice(len(pairs), batch, p=areas / areas.sum()).tolist()
-    for place in chosen:
-        pair = pairs[place]
-        spare: list[int] = [have - patch + 1 for have in pair.small.shape[:2]]
-        y, x = (int(chance.integers(places)) for places in spare)
-        small = pair.small[y : y + patch, x : x + patch]
-        side = patch * scale
-        large = pair.large[y * scale : y * scale + side, x * scale : x * scale + side]
-        turns, mirrored = int(chance.integers(4)), bool(chance.integers(2))
-        small, large = np.rot90(small, turns), np.rot90(large, turns)
-        smalls.append(small[:, ::-1] if mirrored else small)
-        larges.append(large[:, ::-1] if mirrored else large)
-    return _batch(smalls), _batch(larges)
+    up_to = (areas / areas.sum()).cumsum()
+    up_to[-1] = 1.0  # whatever rounding left of it
+    crops = [_crop(pairs, up_to, np.random.default_rng((seed, number)), scale, patch) for number in numbers]
+    return _batch([small for small, _ in crops]), _batch([large for _, large in crops])
+
+
+def _crop(
+    pairs: Sequence[Pair], up_to: NDArray[np.float64], chance: np.random.Generator, scale: int, patch: int
+) -> tuple[Pixels, Pixels]:
+    pair = pairs[int(np.searchsorted(up_to, chance.random(), side="right"))]
+    spare: list[int] = [have - patch + 1 for have in pair.small.shape[:2]]
+    y, x = (int(chance.integers(places)) for places in spare)
+    small = pair.small[y : y + patch, x : x + patch]
+    side = patch * scale
+    large = pair.large[y * scale : y * scale + side, x * scale : x * scale + side]
+    turns, mirrored = int(chance.integers(4)), bool(chance.integers(2))
+    small, large = np.rot90(small, turns), np.rot90(large, turns)
+    return (small[:, ::-1], large[:, ::-1]) if mirrored else (small, large)
 
 
 def _batch(crops: list[Pixels]) -> Tensor:

@@ -40,15 +40,12 @@ class Material:
     photos: Sequence[Pixels]
 
 
-def draw_lessons(
-    material: Material, *, frames: int, side: int, batch: int, seed: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """One step's clips (N,T,3,S,S), float32 RGB in [0,1], and their FACTS (N,8).
+def draw_lessons(material: Material, numbers: range, *, frames: int, side: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The clips of these numbers (N,T,3,S,S), float32 RGB in [0,1], and their FACTS (N,8).
 
-    frames: T. side: S in pixels. batch: N. The same seed and step give the same, whatever was drawn before.
+    frames: T. side: S in pixels. A clip depends on the seed and its number alone.
     """
-    chance = np.random.default_rng((seed, step))
-    lessons = [_lesson(material, chance, frames, side) for _ in range(batch)]
+    lessons = [_lesson(material, np.random.default_rng((seed, number)), frames, side) for number in numbers]
     clips = torch.from_numpy(np.stack([clip for clip, _ in lessons]))
     facts = [[known.get(name, math.nan) for name in FACTS] for _, known in lessons]
     return clips.permute(0, 1, 4, 2, 3).float().div_(255), torch.tensor(

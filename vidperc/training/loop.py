@@ -2,58 +2,100 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
+from vidperc.losses.objective import Objective
+from vidperc.losses.sample import Sample
+from vidperc.training.checkpoint import Facts, read_checkpoint, write_checkpoint
+from vidperc.training.learner import Learner
+from vidperc.training.processes import Processes
 
-Batch = tuple[Tensor, Tensor]  # what a network is given, and what is known of it
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
-Draw = Callable[[int], Batch]
-Parameters = Mapping[str, nn.Parameter]
-Tensors = Mapping[str, Tensor]
-Moments = Mapping[str, tuple[Tensor, Tensor]]
-Facts = Mapping[str, Mapping[str, object]]
+B = TypeVar("B")
+Draw = Callable[[range], B]
+Record = Callable[["Progress"], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """How long and how a network is trained.
 
-    steps: optimiser steps. batch: crops in each. patch: side of a crop in pixels, of the small one of a pair.
+    steps: optimiser steps. batch: what is drawn at once, in each process. accumulate: batches that a step learns from,
+    where one of that size does not fit into memory. patch: side of a crop in pixels, of the small one of a pair.
     learning_rate: after the warm-up; falls to a hundredth along a cosine. warmup: steps in which it rises from zero.
-    ema: how much of the running mean of the weights stays at each step.
+    ema: how much of the running mean of the weights stays at each step. clip: the largest norm of the gradient; what
+    is longer is shortened to it. judge_rate: learning rate of discriminators, as a multiple of the network's.
     seed: of the first weights and of what is drawn.
     """
 
     steps: int
     batch: int = 16
+    accumulate: int = 1
     patch: int = 64
     learning_rate: float = 1e-3
     warmup: int = 200
     ema: float = 0.999
+    clip: float = 1.0
+    judge_rate: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in {"steps": 1, "batch": 1, "patch": 1, "warmup": 0, "seed": 0}.items():
+        for name, least in {"steps": 1, "batch": 1, "accumulate": 1, "patch": 1, "warmup": 0, "seed": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: got {getattr(self, name)}, wanted at least {least}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate: got {self.learning_rate}, wanted a number above 0")
+        for name in ("learning_rate", "clip", "judge_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: got {getattr(self, name)}, wanted a number above 0")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}, wanted a share from 0 to below 1")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        along = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * along)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paid:
+    """What a batch costs a network.
+
+    total: a scalar with gradients, which is learnt from. named: the values of its terms, without their weights.
+    judged: what discriminators learn from.
+    """
+
+    total: Tensor
+    named: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    judged: Sample | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is.
+
+    step: of so many. loss, terms: running means of the total and of its terms over the last 200 steps, and of what
+    each discriminator pays. figures: of a validation, at checkpoints; empty elsewhere. seconds: a step. waited: share
+    of the time in which nothing was learnt because nothing was drawn yet, 0 to 1.
+    """
+
+    step: int
+    loss: float
+    terms: Mapping[str, float]
+    figures: Mapping[str, float]
+    learning_rate: float
+    seconds: float
+    waited: float
 
 
 def checkpoint_path(name: str, folder: Path) -> Path:
@@ -63,8 +105,8 @@ def checkpoint_path(name: str, folder: Path) -> Path:
 
 def train(
     network: nn.Module,
-    loss: Loss,
-    draw: Draw,
+    pay: Callable[[nn.Module, B], Paid],
+    draw: Draw[B],
     schedule: Schedule,
     checkpoint: Path,
     *,
@@ -72,72 +114,111 @@ def train(
     validate: Callable[[nn.Module], dict[str, float]],
     every: int,
     say: Callable[[str], None],
+    record: Record | None = None,
+    objective: Objective | None = None,
+    processes: Processes | None = None,
 ) -> nn.Module:
     """Train a network in place, from its checkpoint where there is one; returns it with the averaged weights.
 
-    loss: of the network and what was drawn. draw: what a step learns from; it depends on the step alone.
+    pay: what a batch costs. draw: the batch of these numbers, which count all that is drawn in the whole training; it
+    depends on them alone, so that several processes draw what one with the same numbers would.
     checkpoint: a safetensors file, replaced every `every` steps. A run that was interrupted goes on from it exactly.
     recipe: what else tells this training from another, as plain values; kept in the checkpoint.
-    validate: figures of the averaged network, told at every checkpoint.
-    Raises VidpercError when the loss is no number, or the checkpoint is damaged or of another training.
+    validate: figures of the averaged network, told at every checkpoint. record: told more often.
+    objective: whose discriminators learn beside the network, from what was judged; they are in the checkpoint as well.
+    Raises VidpercError when a loss is no number, or the checkpoint is damaged or of another training or cannot be
+    written; the last whole one stays.
     """
-    parameters = dict(network.named_parameters())
-    average = {name: value.detach().clone() for name, value in parameters.items()}
-    optimiser = torch.optim.Adam(parameters.values(), lr=schedule.learning_rate, betas=(0.9, 0.99), foreach=True)
-    moments = {name: (torch.zeros_like(value), torch.zeros_like(value)) for name, value in parameters.items()}
-    facts = {"schedule": asdict(schedule), "recipe": dict(recipe)}
+    processes = processes or Processes()
+    student = Learner(network, "", averaged=True)
+    learners = [student]
+    judge = None
+    if objective is not None and len(objective.discriminators):
+        judge = Learner(objective.discriminators, "judge.", averaged=False)
+        learners.append(judge)
+    facts: Facts = {"schedule": {**asdict(schedule), "processes": processes.count}, "recipe": dict(recipe)}
     start = 0
     if checkpoint.exists():
-        start = _restore(checkpoint, _state(parameters, average, moments), facts)
+        start = read_checkpoint(checkpoint, _state(learners), facts)
         say(f"{checkpoint.name}: going on from step {start} of {schedule.steps}")
-    for name, value in parameters.items():
-        first, second = moments[name]
-        optimiser.state[value] = {"step": torch.tensor(float(start)), "exp_avg": first, "exp_avg_sq": second}
+    for learner in learners:
+        learner.begin(start)
+    parts = schedule.accumulate
+    means = _Means()
+    began, waited = time.perf_counter(), 0.0
 
-    began, recent = time.perf_counter(), 0.0
+    def numbers(turn: int) -> range:
+        # Every process its own part of the turn.
+        first = (turn * processes.count + processes.rank) * schedule.batch
+        return range(first, first + schedule.batch)
+
     with ThreadPoolExecutor(1) as loader:
-        coming = loader.submit(draw, start)
+        coming = loader.submit(draw, numbers(start * parts))
         for step in range(start, schedule.steps):
-            given, known = coming.result()
-            coming = loader.submit(draw, step + 1)
-            for group in optimiser.param_groups:
-                group["lr"] = _rate(schedule, step)
-            value = loss(network, given, known)
-            optimiser.zero_grad()
-            value.backward()
-            norm = nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-            found = float(value.detach())
+            found: dict[str, Tensor] = {}
+            for turn in range(step * parts, (step + 1) * parts):
+                asked = time.perf_counter()
+                batch = coming.result()
+                waited += time.perf_counter() - asked
+                coming = loader.submit(draw, numbers(turn + 1))
+                with _named_step(step):
+                    paid = pay(network, batch)
+                    (paid.total / parts).backward()
+                    _add(found, {"loss": paid.total, **paid.named}, parts)
+                    if judge is not None and objective is not None and paid.judged is not None:
+                        learnt = objective.judge(paid.judged)
+                        (learnt.total / parts).backward()
+                        _add(found, {f"judge of {name}": value for name, value in learnt.named.items()}, parts)
+            processes.average(list(found.values()))
+            rate = schedule.rate(step)
+            norm = student.collect(processes, schedule.clip)
             # Before the step, so that no checkpoint ever holds what is no number.
-            if not (math.isfinite(found) and math.isfinite(float(norm))):
+            wrong = [name for name, value in found.items() if not bool(value.isfinite())]
+            if wrong or not math.isfinite(norm):
+                terms = [name for name in wrong if name != "loss"]
+                at = f" ({', '.join(terms)})" if terms else ""
                 raise VidpercError(
-                    f"step {step}: the loss is {found}, its gradient {float(norm)} long, wanted numbers; "
+                    f"step {step}: the loss is {float(found['loss'])}{at}, its gradient {norm} long, wanted numbers; "
                     "lower the learning rate"
                 )
-            optimiser.step()
-            # Young averages forget faster, so that the start does not linger in them.
-            keep = min(schedule.ema, (1 + step) / (10 + step))
-            with torch.no_grad():
-                for name, parameter in parameters.items():
-                    average[name].lerp_(parameter, 1 - keep)
-            recent += (found - recent) / min(step - start + 1, 200)
+            student.step(rate)
+            student.follow(schedule.ema, step)
+            if judge is not None:
+                judge.collect(processes, schedule.clip)
+                judge.step(rate * schedule.judge_rate)
+            means.add({name: float(value) for name, value in found.items()}, step - start)
+
             done = step + 1
-            if done % every == 0 or done == schedule.steps:
-                _save(checkpoint, _state(parameters, average, moments), facts, done)
-                with swapped(parameters, average):
-                    figures = validate(network)
-                pace = (time.perf_counter() - began) / (done - start)
-                told = ", ".join(f"{name} {figure:.3f}" for name, figure in figures.items())
-                left = pace * (schedule.steps - done) / 60
-                say(
-                    f"step {done} of {schedule.steps}: loss {recent:.5f}, {told}, {1000 * pace:.0f} ms a step, "
-                    f"{left:.0f} minutes left"
-                )
-    _set(parameters, average)
+            saves = done % every == 0 or done == schedule.steps
+            figures: dict[str, float] = {}
+            if saves:
+                for learner in learners:
+                    learner.round_moments()
+                if processes.first:
+                    write_checkpoint(checkpoint, _state(learners), facts, done)
+                    with swapped(student.parameters, student.averages):
+                        figures = validate(network)
+                processes.wait()
+            pace = (time.perf_counter() - began) / (done - start)
+            told = Progress(
+                step=done,
+                loss=means.values["loss"],
+                terms={name: value for name, value in means.values.items() if name != "loss"},
+                figures=figures,
+                learning_rate=rate,
+                seconds=pace,
+                waited=waited / (time.perf_counter() - began),
+            )
+            if record is not None and processes.first:
+                record(told)
+            if saves and processes.first:
+                say(_line(told, schedule.steps))
+    _set(student.parameters, student.averages)
     return network
 
 
 @contextmanager
-def swapped(parameters: Parameters, values: Tensors) -> Generator[None]:
+def swapped(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> Generator[None]:
     """A context in which parameters have other values."""
     kept = {name: value.detach().clone() for name, value in parameters.items()}
     _set(parameters, values)
@@ -148,70 +229,49 @@ def swapped(parameters: Parameters, values: Tensors) -> Generator[None]:
 
 
 @torch.no_grad()
-def _set(parameters: Parameters, values: Tensors) -> None:
+def _set(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
     for name, value in parameters.items():
         value.copy_(values[name])
 
 
-def _rate(schedule: Schedule, step: int) -> float:
-    if step < schedule.warmup:
-        return schedule.learning_rate * (step + 1) / schedule.warmup
-    along = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
-    return schedule.learning_rate * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * along)))
+def _state(learners: list[Learner]) -> dict[str, Tensor]:
+    return {name: tensor for learner in learners for name, tensor in learner.state().items()}
 
 
-def _state(parameters: Parameters, average: Tensors, moments: Moments) -> dict[str, Tensor]:
-    """All that a training is, under the names it has in a checkpoint; the tensors themselves, no copies."""
-    state: dict[str, Tensor] = {}
-    for name, value in parameters.items():
-        state[f"now.{name}"], state[f"average.{name}"] = value.detach(), average[name]
-        state[f"first.{name}"], state[f"second.{name}"] = moments[name]
-    return state
+def _add(found: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:
+    for name, value in values.items():
+        share = value.detach().float() / parts
+        found[name] = found[name] + share if name in found else share.clone()
 
 
-def _save(path: Path, state: Tensors, facts: Facts, step: int) -> None:
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if name.startswith(("first.", "second.")):
-            # The optimiser's moments need no more than bfloat16: half the file. They are rounded here as well, so
-            # that a run goes on as it would after an interruption.
-            tensors[name] = tensor.to(torch.bfloat16)
-            tensor.copy_(tensors[name])
-        else:
-            tensors[name] = tensor.contiguous()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    told = {name: json.dumps(values) for name, values in facts.items()}
-    save_file(tensors, partial, metadata={"step": str(step), **told})
-    partial.replace(path)
-
-
-def _restore(path: Path, state: Tensors, facts: Facts) -> int:
-    """The step after which the checkpoint was made; its values go into the state."""
-    otherwise = "remove it to begin anew, or train under another name"
+@contextmanager
+def _named_step(step: int) -> Generator[None]:
+    """A context in which what a term refuses, as it does with what is no number, stops the training in one line."""
     try:
-        with safe_open(path, framework="pt") as file:  # pyright: ignore[reportUnknownVariableType]
-            told = cast("dict[str, str]", file.metadata() or {})
-        step, was = int(told["step"]), {name: json.loads(told[name]) for name in facts if name in told}
-        saved = load_file(path)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise VidpercError(f"{path}: no whole checkpoint ({type(error).__name__}: {text}); {otherwise}") from error
-    for kind, had in was.items():
-        wanted = json.loads(json.dumps(facts[kind]))  # tuples as the lists they are in a file
-        other = [
-            f"{key} {had.get(key)}, wanted {wanted.get(key)}"
-            for key in {**had, **wanted}
-            if had.get(key) != wanted.get(key)
-        ]
-        if other:
-            raise VidpercError(f"{path}: is of another {kind}: {'; '.join(other)}; {otherwise}")
-    got, fits = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (saved, state))
-    if got != fits:
-        name = min(name for name, _ in got.items() ^ fits.items())
-        raise VidpercError(
-            f"{path}: is of another network: {name} has the shape {got.get(name)}, wanted {fits.get(name)}; {otherwise}"
-        )
-    for name, tensor in state.items():
-        tensor.copy_(saved[name])
-    return step
+        yield
+    except ValueError as error:
+        if "wanted" not in str(error):  # not one of our terms
+            raise
+        raise VidpercError(f"step {step}: {error}; a lower learning rate may help") from error
+
+
+class _Means:
+    """Running means over the last 200 steps or so."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def add(self, found: Mapping[str, float], before: int) -> None:
+        for name, value in found.items():
+            mean = self.values.get(name, 0.0)
+            self.values[name] = mean + (value - mean) / min(before + 1, 200)
+
+
+def _line(told: Progress, steps: int) -> str:
+    figures = ", ".join(f"{name} {figure:.3f}" for name, figure in told.figures.items())
+    left = told.seconds * (steps - told.step) / 60
+    waits = f", {100 * told.waited:.0f} % of it waiting" if told.waited > 0.05 else ""
+    return (
+        f"step {told.step} of {steps}: loss {told.loss:.5f}, {figures}, {1000 * told.seconds:.0f} ms a step{waits}, "
+        f"{left:.0f} minutes left"
+    )

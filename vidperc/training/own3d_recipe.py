@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from vidperc.errors import VidpercError
 from vidperc.perception.own3d import ARCHITECTURE, Own3d
+from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
-from vidperc.training.loop import Schedule, checkpoint_path, train
+from vidperc.training.loop import Paid, Schedule, checkpoint_path, train
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.scenes import read_scenes
 
@@ -91,16 +91,17 @@ def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int,
     material = _material(recipe, data, recipe.videos, recipe.images, say)
     held_out = _material(recipe, data, recipe.held_out_videos, recipe.held_out_images, say)
 
-    def lessons(material: Material, batch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        return draw_lessons(material, frames=recipe.frames, side=schedule.patch, batch=batch, seed=seed, step=step)
+    def lessons(material: Material, numbers: range, seed: int) -> tuple[Tensor, Tensor]:
+        return draw_lessons(material, numbers, frames=recipe.frames, side=schedule.patch, seed=seed)
 
-    examined = [lessons(held_out, _AT_ONCE, _HELD_OUT_SEED, step) for step in range(_ASKED // _AT_ONCE)]
+    parts = [range(first, first + _AT_ONCE) for first in range(0, _ASKED, _AT_ONCE)]
+    examined = [lessons(held_out, part, _HELD_OUT_SEED) for part in parts]
     measure = told_right(examined)
     learnt = ("frames", "bfloat16", "videos", "images")
     train(
         network,
-        own3d_loss,
-        lambda step: lessons(material, schedule.batch, schedule.seed, step),
+        lambda network, lesson: Paid(total=own3d_loss(network, *lesson)),
+        lambda numbers: lessons(material, numbers, schedule.seed),
         schedule,
         checkpoint_path(recipe.name, folder),
         recipe={key: value for key, value in asdict(recipe).items() if key in learnt},
@@ -115,7 +116,7 @@ def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int,
         f"{name} {found[name]:.3f} (guessing {guessed[name][0]:.3f}, {guessed[name][1]} clips)" for name in found
     )
     shipped = network.folded()
-    balance(shipped, lessons(material, _BALANCED, _BALANCE_SEED, 0)[0])
+    balance(shipped, lessons(material, range(_BALANCED), _BALANCE_SEED)[0])
     _write(shipped, recipe, path, figures=f"on held-out scenes: {figures}", command=f"vidperc train {asked}")
     return path
 
@@ -151,6 +152,4 @@ def _write(network: Own3d, recipe: Own3dRecipe, path: Path, *, figures: str, com
         "command": f"{command} --data DATA --out FOLDER",
         "figures": figures,
     }
-    partial = path.with_suffix(".partial")
-    save_file(weights, partial, metadata={key: str(value) for key, value in facts.items()})
-    partial.replace(path)
+    replace_safetensors(path, weights, {key: str(value) for key, value in facts.items()})

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from vidperc.errors import VidpercError
@@ -19,9 +18,10 @@ from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.models.luma_card import ARCHITECTURE, NAMES, luma_card, shipped_path
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
+from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.degrade import load_pairs, make_degraded_pairs, save_pairs
 from vidperc.training.images import Pair, draw, make_pairs, read_images
-from vidperc.training.loop import Schedule, checkpoint_path, train
+from vidperc.training.loop import Paid, Schedule, checkpoint_path, train
 from vidperc.training.luma import luma_loss, luma_psnr, objective_loss
 
 _CHECKPOINT_EVERY = 1000  # steps
@@ -120,15 +120,15 @@ def follow(recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Say, 
     pairs = _pairs(recipe, data, folder, threads=threads, say=say)
     schedule, scale = recipe.schedule, recipe.network.scale
 
-    def crops(step: int) -> tuple[Tensor, Tensor]:
-        return draw(pairs, scale=scale, patch=schedule.patch, batch=schedule.batch, seed=schedule.seed, step=step)
+    def crops(numbers: range) -> tuple[Tensor, Tensor]:
+        return draw(pairs, numbers, scale=scale, patch=schedule.patch, seed=schedule.seed)
 
     wanted = recipe.objective
     loss = luma_loss if wanted is None else objective_loss(Objective.open(wanted.terms, motion=wanted.motion))
     learnt = ("network", "expand", "images", "sizes", "degraded", "start_from", "objective")
     train(
         network,
-        loss,
+        lambda network, pair: Paid(total=loss(network, *pair)),
         crops,
         schedule,
         checkpoint,
@@ -244,6 +244,4 @@ def _write(network: TrainableLuma, recipe: Recipe, path: Path, *, figures: str, 
     }
     # Half precision halves the file, and rounds finer than the bfloat16 it is mostly run in.
     weights = {name: tensor.half() for name, tensor in network.folded().items()}
-    partial = path.with_suffix(".partial")
-    save_file(weights, partial, metadata={key: str(value) for key, value in facts.items()})
-    partial.replace(path)
+    replace_safetensors(path, weights, {key: str(value) for key, value in facts.items()})

@@ -1,0 +1,74 @@
+"""A network that learns: its weights, their running mean, and what its optimiser remembers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidperc.training.processes import Processes
+
+
+class Learner:
+    """The parameters of a network that learn, with Adam around them.
+
+    prefix: before its names in a checkpoint. averaged: whether a running mean of the weights is kept.
+    """
+
+    def __init__(self, network: nn.Module, prefix: str, *, averaged: bool) -> None:
+        self.parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
+        self._buffers = {
+            name: value for name, value in network.state_dict().items() if name not in dict(network.named_parameters())
+        }
+        self._prefix = prefix
+        self.averages = {name: value.detach().clone() for name, value in self.parameters.items()} if averaged else {}
+        self._first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        self._second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        self._optimiser = torch.optim.Adam(self.parameters.values(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
+
+    def begin(self, step: int) -> None:
+        """Go on after so many steps."""
+        for name, value in self.parameters.items():
+            self._optimiser.state[value] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": self._first[name],
+                "exp_avg_sq": self._second[name],
+            }
+
+    def collect(self, processes: Processes, clip: float) -> float:
+        """The norm of the gradient over all processes, which is then no longer than `clip`."""
+        processes.average([value.grad for value in self.parameters.values() if value.grad is not None])
+        return float(nn.utils.clip_grad_norm_(self.parameters.values(), clip))
+
+    def step(self, rate: float) -> None:
+        """One step down the gradient, which is forgotten then."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+
+    @torch.no_grad()
+    def follow(self, ema: float, step: int) -> None:
+        """Let the running mean follow the weights."""
+        # Young averages forget faster, so that the start does not linger in them.
+        keep = min(ema, (1 + step) / (10 + step))
+        for name, value in self.parameters.items():
+            self.averages[name].lerp_(value, 1 - keep)
+
+    def round_moments(self) -> None:
+        """Round what the optimiser remembers to bfloat16, which is enough of it: half the file.
+
+        At every checkpoint, so that a run goes on as it would after an interruption.
+        """
+        for moments in (self._first, self._second):
+            for tensor in moments.values():
+                tensor.copy_(tensor.to(torch.bfloat16))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it is, under the names it has in a checkpoint; the tensors themselves, no copies."""
+        state: dict[str, Tensor] = {}
+        for name, value in self.parameters.items():
+            state[f"{self._prefix}now.{name}"] = value.detach()
+            state[f"{self._prefix}first.{name}"] = self._first[name]
+            state[f"{self._prefix}second.{name}"] = self._second[name]
+        state |= {f"{self._prefix}average.{name}": value for name, value in self.averages.items()}
+        return state | {f"{self._prefix}buffer.{name}": value for name, value in self._buffers.items()}
