@@ -123,6 +123,27 @@ def check(path: Path, report: dict[str, Any], outcome: Outcome) -> None:
         outcome.result += f", {len(times) - strange} at a time of the source"
         if strange and not any(report["damage"][name] for name in ("untimed_frames", "corrupt_frames")):
             outcome.wrong.append(f"{strange} frames at times that the source does not have")
+        lasts, should = last_duration(output, times), wanted_last(path, was, times)
+        if lasts is not None and should is not None and abs(lasts - should) > 2 * TICK:
+            outcome.wrong.append(f"its last frame lasts {float(lasts):.4f} s, in the source {float(should):.4f} s")
+
+
+def wanted_last(path: Path, was: list[Fraction], times: list[Fraction]) -> Fraction | None:
+    """How long the source shows the frame that is the output's last; None where ffprobe does not tell."""
+    last = was[0] + times[-1] - times[0]
+    after = next((time for time in was if time > last + TICK), None)
+    return last_duration(path, was) if after is None else after - last
+
+
+def last_duration(path: Path, times: list[Fraction]) -> Fraction | None:
+    """How long the last frame is shown: until the track ends in MP4 and MOV, else as its packet says."""
+    stream = main_video(path)
+    if path.suffix in (".mp4", ".mov", ".3gp") and "duration_ts" in stream:
+        begun = stream.get("start_pts", 0) + stream["duration_ts"]
+        return begun * Fraction(stream["time_base"]) - times[-1]
+    packets = ffprobe(path, "-select_streams", str(stream["index"]), "-show_entries", "packet=pts,duration")["packets"]
+    last = max((p for p in packets if "pts" in p), key=lambda p: p["pts"])
+    return last["duration"] * Fraction(stream["time_base"]) if "duration" in last else None
 
 
 def ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
@@ -134,19 +155,22 @@ def ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
 
 def packet_times(path: Path) -> list[Fraction]:
     """The times of display of the main video's packets in seconds, in order; those without one are left out."""
-    videos = [s for s in ffprobe(path, "-show_streams").get("streams", []) if s["codec_type"] == "video"]
-    videos = [s for s in videos if not is_cover(s)]
-    if not videos:
+    main = main_video(path)
+    if not main:
         return []
-    main = (
-        videos[0]
-        if "vidperc" in str(path)
-        else max(videos, key=lambda s: s.get("width", 0) * int(s.get("nb_frames", 1)))
-    )
     entries = ["-select_streams", str(main["index"]), "-show_entries", "packet=pts,flags:stream=time_base"]
     found = ffprobe(path, *entries)
     base = Fraction(found["streams"][0]["time_base"])
     return sorted(p["pts"] * base for p in found["packets"] if "pts" in p and "D" not in p["flags"])
+
+
+def main_video(path: Path) -> dict[str, Any]:
+    """The stream that is enlarged, or was; empty where there is none."""
+    videos = [s for s in ffprobe(path, "-show_streams").get("streams", []) if s["codec_type"] == "video"]
+    videos = [s for s in videos if not is_cover(s)]
+    if not videos or "vidperc" in str(path):
+        return videos[0] if videos else {}
+    return max(videos, key=lambda s: s.get("width", 0) * int(s.get("nb_frames", 1)))
 
 
 def is_cover(stream: dict[str, Any]) -> bool:

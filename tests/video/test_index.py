@@ -6,7 +6,16 @@ from fractions import Fraction
 import av
 import pytest
 
-from tests.clips import NO_TEST_DATA, TEST_DATA, decoded_frames, ffprobe_times, header_only, make_clip, real_videos
+from tests.clips import (
+    NO_TEST_DATA,
+    TEST_DATA,
+    decoded_frames,
+    ffprobe_times,
+    ffprobe_video,
+    header_only,
+    make_clip,
+    real_videos,
+)
 from vidperc.errors import VidpercError
 from vidperc.video.index import index_frames
 from vidperc.video.source import Counts, read_frames
@@ -14,13 +23,19 @@ from vidperc.video.source import Counts, read_frames
 VFR = [7001 + t for t in itertools.accumulate([0, *[3003, 1501, 9000, 3754, 3003, 45045, 3003] * 5])]
 
 
-def remux(source, path, *, shift=0, container_format=None):
+def remux(source, path, *, shift=0, container_format=None, options=None, last_duration=None):
     """The packets of a video under other times or in another container, as they are."""
-    with av.open(str(source)) as container, av.open(str(path), "w", format=container_format) as output:
+    shown = index_frames(source).pts
+    with (
+        av.open(str(source)) as container,
+        av.open(str(path), "w", format=container_format, options=options or {}) as output,
+    ):
         stream = output.add_stream_from_template(container.streams.video[0])
         for packet in container.demux(video=0):
             if packet.size:
                 packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                if last_duration is not None and packet.pts == shown[-1]:
+                    packet.duration = last_duration
                 packet.stream = stream
                 output.mux(packet)
     return path
@@ -147,3 +162,32 @@ def test_parts_of_the_times(tmp_path):
 @pytest.mark.skipif(TEST_DATA is None, reason=NO_TEST_DATA)
 def test_the_edit_list_of_a_phone_hides_nine_of_86_frames():
     assert len(index_frames(TEST_DATA / "videos" / "awkward" / "edit_list_hlg_rot90.mp4").pts) == 77
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_last_frame_lasts_until_the_end_that_an_mp4_states(suffix, tmp_path):
+    """The packet of the last frame shown has the duration of whatever is decoded then; it made films longer."""
+    clip = make_clip(tmp_path / "clip.mp4", frames=8, options={"bf": "3"})
+    short = remux(clip, tmp_path / f"in{suffix}", last_duration=100)
+    video = ffprobe_video(short)
+    assert video["start_pts"] + video["duration_ts"] == 7 * 512 + 100
+    assert index_frames(clip).last_duration == 512
+    assert index_frames(short).last_duration == 100
+
+
+def test_an_end_before_the_last_frame_is_no_end(tmp_path):
+    """Muxers that add up the durations of decoding get there with B-frames at irregular times."""
+    times = [0, 512, 1024, 3072, 3584, 8192, 8704, 14336]
+    clip = make_clip(tmp_path / "in.mp4", pts=times, options={"bf": "3"})
+    assert ffprobe_video(clip)["duration_ts"] < times[-1]
+    assert index_frames(clip).last_duration == 512
+
+
+def test_the_end_that_a_cut_off_file_states_is_not_its_last_frames(tmp_path):
+    clip = make_clip(tmp_path / "in.mp4", frames=40, options={"bf": "0"})
+    front = remux(clip, tmp_path / "front.mp4", options={"movflags": "+faststart"})
+    content = front.read_bytes()
+    front.write_bytes(content[: len(content) * 2 // 3])
+    index = index_frames(front)
+    assert len(index.pts) < 40
+    assert index.last_duration == 512

@@ -38,7 +38,7 @@ from vidperc.stages.motion import FindMotion
 from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
-from vidperc.video.as_read import deinterlaced_index, deinterlaced_info, turn_of, turned_info
+from vidperc.video.as_read import deinterlaced_index, deinterlaced_info, origin_of, turn_of, turned_info
 from vidperc.video.captions import frame_fates
 from vidperc.video.compression import look_at_compression
 from vidperc.video.deinterlace import Deinterlace
@@ -49,7 +49,7 @@ from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
-from vidperc.video.picture_fates import container_fate, picture_fates
+from vidperc.video.picture_fates import container_fate, picture_fates, time_fate
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.rehearsal import Rehearsal, rehearse
@@ -123,6 +123,7 @@ class Ready:
     pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
     identities: what tells the input, and the guide, from other files.
     info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
+    origin: the time of the source that is 0 in an output of the whole.
     cuts: pts of those that the user gave; None when they are to be found.
     rehearsal: what the output's container takes of the source. picture_fates: what becomes of the picture itself.
     """
@@ -138,6 +139,7 @@ class Ready:
     guide: Guide | None
     pts: tuple[int, ...]
     window: tuple[int, int] | None
+    origin: int
     cuts: tuple[int, ...] | None
     prepared: Prepared
     encoder: EncoderSettings
@@ -177,6 +179,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     stored = info, index
     info, index, turn = _as_read(job, info, index)
     pts, window = _selection(job, info, index)
+    origin = 0 if window else origin_of(info, index)
     cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
@@ -216,6 +219,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
         *picture_fates(info, encoder),
         *frame_fates(job.source, encoder.codec),
+        *time_fate(info, origin, output),
     )
     if job.strict:
         _refuse_losses(job, [*pictures, *rehearsal.copied.fates])
@@ -255,6 +259,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         guide=guide,
         pts=pts,
         window=window,
+        origin=origin,
         cuts=cuts,
         prepared=prepared,
         encoder=encoder,
@@ -483,7 +488,8 @@ def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
         color=ready.info.color,
         output_color=ready.color,
         sample_aspect=ready.info.sample_aspect,
-        last_duration=ready.index.last_duration,
+        # Of an excerpt's last frame: until the frame that is not in it any more.
+        last_duration=ready.window[1] - ready.pts[-1] if ready.window else ready.index.last_duration,
         window=ready.window,
         timed=not ready.index.sequential,
         layout=_luma_layout(ready),

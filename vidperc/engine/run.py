@@ -257,13 +257,14 @@ def _finish(
         source=ready.info,
         last_duration=plan.last_duration,
         window=plan.window,
+        origin=ready.origin,
         keep_audio=job.keep_audio,
         identity=ready.key,
         refused=ready.rehearsal.refused,
         all_tags=ready.rehearsal.all_tags,
     )
     joined = perf_counter()
-    shift = plan.window[0] if plan.window else 0
+    shift = plan.window[0] if plan.window else ready.origin
     shown = sorted(pts - shift for part in parts for pts in part.packet_pts)
     error = verify_output(
         partial, pts=shown, time_base=plan.time_base, size=(plan.width, plan.height), packets=copied.packets

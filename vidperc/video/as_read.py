@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
+from math import floor
+
+import av
 
 from vidperc.errors import VidpercError
 from vidperc.ops.turn import Turn
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.index import FrameIndex
+from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo
 
 _ONE = 1 << 16  # of a display matrix: 16.16 fixed point
@@ -44,6 +49,19 @@ def turned_info(info: VideoInfo, turn: Turn) -> VideoInfo:
     width, height = turn.size(info.width, info.height)
     aspect = 1 / info.sample_aspect if turn.transposed and info.sample_aspect else info.sample_aspect
     return replace(info, width=width, height=height, sample_aspect=aspect, rotation=0, display_matrix=None)
+
+
+def origin_of(info: VideoInfo, index: FrameIndex) -> int:
+    """The time, in ticks, that has to become 0 in an output of the whole: below 0 where the source begins before it.
+
+    Broadcasts do whose clock runs over in the middle. Matroska has no such times, MP4 and MOV hide what has them.
+    Nothing of any stream is then before the 0 of the output, so that all keep their distances.
+    """
+    if index.pts[0] >= 0:
+        return 0
+    with open_input(info.path) as container:
+        begins = Fraction(container.start_time or 0, av.time_base)
+    return min(index.pts[0], floor(begins / info.time_base))
 
 
 def deinterlaced_info(info: VideoInfo, mode: Deinterlace) -> VideoInfo:

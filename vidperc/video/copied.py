@@ -217,9 +217,18 @@ def copy_chapters(
     source: VideoInfo,
     window: tuple[int, int] | None,
     copied: Copied,
+    *,
+    origin: int = 0,
 ) -> None:
-    """The source's chapters; of an excerpt, (first pts, pts of the end), those within it, cut to it."""
+    """The source's chapters; of an excerpt, (first pts, pts of the end), those within it, cut to it.
+
+    origin: as for write_output.
+    """
     chapters = container.chapters()
+    if window is None and origin:
+        for chapter in chapters:
+            back = round(origin * source.time_base / (chapter["time_base"] or Fraction(1, 1000)))
+            chapter["start"], chapter["end"] = chapter["start"] - back, chapter["end"] - back
     if window is not None:
         kept = []
         for chapter in chapters:
@@ -243,12 +252,14 @@ def other_packets(
     time_base: Fraction,
     window: tuple[int, int] | None,
     copied: Copied,
+    *,
+    origin: int = 0,
 ) -> Iterator[Packet[Any]]:
     """The packets of the copied streams, in the order of the source, counted in `copied.packets`.
 
-    window: of an excerpt in time_base, as for write_output; packets outside it are left out.
+    window: of an excerpt in time_base, as for write_output; packets outside it are left out. origin: as there.
     """
-    for packet, index in _within(container, lanes, time_base, window):
+    for packet, index in _within(container, lanes, time_base, window, origin):
         lane = lanes[index]
         if lane.converter is None:
             yield _counted(packet, lane, copied)
@@ -268,7 +279,7 @@ def _counted(packet: Packet[Any], lane: Lane, copied: Copied) -> Packet[Any]:
 
 
 def _within(
-    container: InputContainer, lanes: dict[int, Lane], time_base: Fraction, window: tuple[int, int] | None
+    container: InputContainer, lanes: dict[int, Lane], time_base: Fraction, window: tuple[int, int] | None, origin: int
 ) -> Iterator[tuple[Packet[Any], int]]:
     """The packets of these streams that begin or last within the window, moved to its start, and their streams."""
     if not lanes:
@@ -298,6 +309,10 @@ def _within(
                 stop = min(when + packet.duration, round(end / packet.time_base))
                 packet.pts = packet.dts = max(when, back)
                 packet.duration = stop - max(when, back)
+            packet.pts = None if packet.pts is None else packet.pts - back
+            packet.dts = None if packet.dts is None else packet.dts - back
+        elif origin:
+            back = round(origin * time_base / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - back
             packet.dts = None if packet.dts is None else packet.dts - back
         yield packet, index

@@ -6,11 +6,16 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidperc.errors import VidpercError
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
 from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 # Containers that state when a frame is shown. Others may only state when it is decoded, which differs with B-frames.
 STATES_DISPLAY_TIMES = ("mov", "matroska")
@@ -111,6 +116,7 @@ def index_frames(path: Path) -> FrameIndex:
             times.append(packet.pts)
             durations[packet.pts] = packet.duration or 0
             sizes[packet.pts] = packet.size
+        stated_end = _stated_end(container, stream)
         reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
@@ -118,13 +124,28 @@ def index_frames(path: Path) -> FrameIndex:
     if untimed or len(pts) != len(times) or (reorders and times == list(pts) and not _shown_as_timed(path)):
         return _count_frames(path)
     usual = round(1 / (rate * tick)) if rate and tick else 1
-    gap = pts[-1] - pts[-2] if len(pts) > 1 else usual
+    final = max(times)
+    last = durations[final] or (final - pts[-2] if len(pts) > 1 else usual) or 1
+    if stated_end is not None and stated_end >= final:
+        last = max(1, min(last, stated_end - final))
     return FrameIndex(
         pts=pts,
         keyframes=_keyframes(starts),
-        last_duration=durations[max(times)] or gap or 1,
+        last_duration=last,
         nbytes=tuple(sizes[time] for time in pts),
     )
+
+
+def _stated_end(container: InputContainer, stream: VideoStream) -> int | None:
+    """When the last frame's time is over, in ticks, as far as the container says.
+
+    The durations of an MP4's packets are those of decoding: with B-frames, the last one shown has another frame's, and
+    an edit list may end within it. The end may lie far behind the last frame, in a file that was cut off, and before
+    it, where a muxer added up durations of decoding.
+    """
+    if not container.format.name.startswith("mov") or stream.duration is None:
+        return None
+    return (stream.start_time or 0) + stream.duration
 
 
 def _keyframes(starts: list[tuple[int, int, bool]]) -> tuple[tuple[int, int], ...]:

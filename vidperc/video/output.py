@@ -73,6 +73,7 @@ def write_output(
     source: VideoInfo,
     last_duration: int,
     window: tuple[int, int] | None = None,
+    origin: int = 0,
     keep_audio: bool = True,
     identity: str,
     refused: Mapping[int, str] | None = None,
@@ -82,10 +83,11 @@ def write_output(
 
     window: (first pts, pts of the end) of the excerpt, in the source's time base; its start becomes time 0 and other
         streams are cut to it. None keeps all, under the absolute times of the source.
+    origin: the time in the source, in its time base, that becomes 0 where there is no window; see origin_of().
     refused, all_tags: what rehearse() found of this container.
     Raises VidpercError when the container cannot hold the video; OSError when the disk is full.
     """
-    shift = window[0] if window else 0
+    shift = window[0] if window else origin
     options = container_options(path.suffix.lower(), source, all_tags=all_tags)
     copied = Copied()
     with open_input(source.path) as container:
@@ -100,12 +102,12 @@ def write_output(
                 _check_aspect(output, template.streams.video[0], source, copied)
                 lanes, covers = copy_streams(output, container, source, copied, keep_audio=keep_audio, refused=refused)
                 copy_tags(output, container, identity)
-                copy_chapters(output, container, source, window, copied)
+                copy_chapters(output, container, source, window, copied, origin=origin)
                 _start(output, path)
             for cover in covers:
                 output.mux_one(cover_packet(cover))
             pictures = _video_packets(parts, video, source.time_base, shift, last_duration)
-            others = other_packets(container, lanes, source.time_base, window, copied)
+            others = other_packets(container, lanes, source.time_base, window, copied, origin=origin)
             refusals: dict[int, int] = {}
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
                 try:

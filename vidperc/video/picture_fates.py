@@ -16,7 +16,8 @@ from vidperc.video.probe import VideoInfo
 
 def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) -> Iterator[Fate]:
     """Whether the output has the source's container. asked: the user named the output."""
-    made, had = CONTAINERS[output.suffix.lower()], source.path.suffix.lower()
+    suffix, had = output.suffix.lower(), source.path.suffix.lower()
+    made = CONTAINERS.get(suffix, suffix)
     if CONTAINERS.get(had) == made:
         yield Fate(subject="file", field="container", outcome="kept")
     elif asked:
@@ -28,6 +29,14 @@ def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) 
         yield _changed(
             "file", "container", f"{had or source.container} to {made}, which holds most; {had} is not written"
         )
+
+
+def time_fate(source: VideoInfo, origin: int, output: Path) -> Iterator[Fate]:
+    """Whether all is shown at the source's times. origin: as of origin_of()."""
+    made = CONTAINERS.get(output.suffix.lower())
+    if origin and made is not None:
+        later = f"{float(-origin * source.time_base):.3f} s"
+        yield _changed("file", "start", f"the source begins before 0, where {made} shows nothing; all is {later} later")
 
 
 def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]:
