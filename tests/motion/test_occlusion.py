@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.motion.pairs import flow_of, needs_data, picture
-from vidperc.motion.occlusion import find_visible
+from vidperc.motion.occlusion import find_visible, points_inside
 
 # A frame of the real sequence, the other one, the flow from the one to the other and back.
 REFERENCES = {
@@ -89,3 +89,13 @@ def test_a_frame_does_not_depend_on_the_others():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="one shape"):
         find_visible(still(), still(41))
+
+
+def test_points_inside_are_those_that_end_between_the_outermost_centres() -> None:
+    flow = torch.zeros(2, 2, 4, 6)
+    flow[0, 0] = 2.0
+    flow[1, 1] = -0.5
+    inside = points_inside(flow)
+    assert inside.shape == (2, 1, 4, 6)
+    assert (inside[0, 0] == (torch.arange(6) < 4)).all()
+    assert (inside[1, 0] == (torch.arange(4) > 0)[:, None]).all()

@@ -35,7 +35,9 @@ class Degradation:
     @property
     def name(self) -> str:
         """As tables have it: bicubic, or bd with its convention."""
-        return self.kind if self.kind == "bicubic" else f"bd@sigma{self.sigma or BD_SIGMA_PX:g},{self.phase or 'centre'}"
+        if self.kind == "bicubic":
+            return self.kind
+        return f"bd@sigma{self.sigma or BD_SIGMA_PX:g},{self.phase or 'centre'}"
 
     def shrink(self, frame: Tensor, scale: int) -> Tensor:
         """A frame (3,H,W) of [0,1] made `scale` times smaller, (3,H/scale,W/scale), in the values that 8 bits hold.

@@ -40,6 +40,11 @@ def find_visible(flow: Tensor, reverse: Tensor) -> Tensor:
     return visible
 
 
+def points_inside(flow: Tensor) -> Tensor:
+    """Where a flow (T,2,h,w) points into the frame: (T,1,h,w) float32 of 0 and 1."""
+    return torch.stack([_inside(frame, 0, flow.shape[2]) for frame in flow])[:, None].float()
+
+
 def _visible(flow: Tensor, back: Tensor, top: int, bottom: int) -> Tensor:
     """The mask of the rows top to bottom - 1, (n,w): flow (2,h,w), back (2,n,w) of those rows."""
     here = flow[:, top:bottom]

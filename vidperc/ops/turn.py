@@ -35,3 +35,14 @@ def turned(picture: Tensor, turn: Turn) -> Tensor:
     picture = picture.mT if turn.transposed else picture
     axes = [axis for axis, flip in ((-1, turn.mirrored), (-2, turn.upside_down)) if flip]
     return (picture.flip(axes) if axes else picture).contiguous()
+
+
+def turned_flow(flow: Tensor, turn: Turn) -> Tensor:
+    """Flow (...,2,h,w), across and then down, as the turned pictures have it: its vectors turn with the picture."""
+    if not turn:
+        return flow
+    flow = turned(flow, turn)
+    if turn.transposed:
+        flow = flow.flip(-3)
+    signs = flow.new_tensor([-1 if turn.mirrored else 1, -1 if turn.upside_down else 1])
+    return flow * signs[:, None, None]

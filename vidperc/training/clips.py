@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,31 +24,73 @@ ClipPixels = NDArray[np.uint8]  # (T,H,W,3)
 _STILL, _FREE = 0.2, 0.6
 
 
+@dataclass(frozen=True)
+class Layer:
+    """Something that passes before the camera. mask: (h,w) uint8, 255 where it hides all. places: (T,2) of its left
+    upper corner in each picture, across and down, whole pixels."""
+
+    mask: NDArray[np.uint8]
+    places: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A made-up clip and how it was made, from which its motion is known.
+
+    pixels: (T,S,S,3) uint8 RGB. taken: side of the pictures before they were shrunk to S, in pixels; views and layers
+    are theirs. views: (T,2,3), from a place in the picture to one in the image, where pixel (0,0) covers 0 to 1.
+    layers: from the hindmost to the foremost.
+    """
+
+    pixels: ClipPixels
+    taken: int
+    views: NDArray[np.float64]
+    layers: tuple[Layer, ...]
+
+
 def film(images: Sequence[Pixels], chance: np.random.Generator, *, frames: int, side: int, size: float) -> ClipPixels:
     """A clip of a camera that looks at one of the images, (frames,side,side,3); sometimes something passes before it.
 
     images: each at least side x side; larger ones are chosen more often, as the square root of their area.
+    size: as for `film_over`.
+    """
+    areas = np.array([image.shape[0] * image.shape[1] for image in images], dtype=np.float64) ** 0.5
+    chosen: list[int] = chance.choice(len(images), 2, p=areas / areas.sum()).tolist()
+    background, passing = (images[place] for place in chosen)
+    return film_over(background, [passing], chance, frames=frames, side=side, size=size).pixels
+
+
+def film_over(
+    background: Pixels,
+    passing: Sequence[Pixels],
+    chance: np.random.Generator,
+    *,
+    frames: int,
+    side: int,
+    size: float,
+    often: float = 0.2,
+) -> Filmed:
+    """A clip of a camera that looks at an image, before which pieces of others may pass, each as often as said.
+
+    background: at least side x side. passing: images of any size. often: 0 to 1.
     size: at most 1: the picture is taken side/size pixels large and shrunk, which makes it sharper; where an image is
     too small for that, it is taken as it is.
     No resampling softens what a network shall learn to make: pans go by whole pixels of the image, and a camera zooms
     and turns only where the picture is shrunk afterwards.
     """
-    areas = np.array([image.shape[0] * image.shape[1] for image in images], dtype=np.float64) ** 0.5
-    chosen: list[int] = chance.choice(len(images), 2, p=areas / areas.sum()).tolist()
-    background, passing = (images[place] for place in chosen)
     taken = round(side / size)
     if min(background.shape[:2]) < taken:
         taken = side
-    pictures = _through_a_camera(background, chance, frames, taken, free=taken > side)
-    if chance.random() < 0.2:
-        _pass_before(pictures, passing, chance)
+    pictures, views = _through_a_camera(background, chance, frames, taken, free=taken > side)
+    layers = tuple(_pass_before(pictures, image, chance) for image in passing if chance.random() < often)
     made = [np.array(picture) for picture in pictures]
-    return np.stack([frame if taken == side else shrink(frame, side, side) for frame in made])
+    pixels = np.stack([frame if taken == side else shrink(frame, side, side) for frame in made])
+    return Filmed(pixels, taken, views, layers)
 
 
 def _through_a_camera(
     image: Pixels, chance: np.random.Generator, frames: int, side: int, *, free: bool
-) -> list[Image.Image]:
+) -> tuple[list[Image.Image], NDArray[np.float64]]:
     path = _camera_path(chance, frames, free=free)
     while True:
         if not path[:, 2:].any():
@@ -61,7 +104,7 @@ def _through_a_camera(
         path = path / 2  # the image is too small for this journey
     # The better of two places: much of a photograph is sky and blur, from which there is little to learn.
     origins = chance.integers(least, most + 1, (2, 2))
-    origin = max(origins, key=lambda place: _detail(image[place[1] : place[1] + side, place[0] : place[0] + side]))
+    origin = max(origins, key=lambda place: detail(image[place[1] : place[1] + side, place[0] : place[0] + side]))
     left, top = np.floor(origin + low).astype(int)
     right, bottom = np.ceil(origin + high).astype(int)
     part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
@@ -71,7 +114,7 @@ def _through_a_camera(
         affine[:, 2] += origin - (left, top)
         how: tuple[float, ...] = tuple(affine.ravel().tolist())
         pictures.append(part.transform((side, side), Image.Transform.AFFINE, how, Image.Resampling.BICUBIC))
-    return pictures
+    return pictures, np.stack(views)
 
 
 def _camera_path(chance: np.random.Generator, frames: int, *, free: bool) -> NDArray[np.float64]:
@@ -96,7 +139,7 @@ def _view(x: float, y: float, zoom: float, turn: float, side: int) -> NDArray[np
     return np.column_stack([linear, np.array([x, y]) + middle - linear @ middle])
 
 
-def _detail(image: Pixels) -> float:
+def detail(image: Pixels) -> float:
     """How much neighbouring pixels differ, in 8-bit codes."""
     grey = image.mean(axis=2)
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
@@ -106,7 +149,7 @@ def _corners(side: int) -> NDArray[np.float64]:
     return np.array([[0, side, 0, side], [0, 0, side, side]], dtype=np.float64)
 
 
-def _pass_before(pictures: list[Image.Image], image: Pixels, chance: np.random.Generator) -> None:
+def _pass_before(pictures: list[Image.Image], image: Pixels, chance: np.random.Generator) -> Layer:
     """Draw an ellipse cut out of the image into each picture, on its way along a line."""
     side = pictures[0].width
     width, height = (min(int(side * chance.uniform(0.2, 0.5)), have) for have in image.shape[1::-1])
@@ -116,9 +159,11 @@ def _pass_before(pictures: list[Image.Image], image: Pixels, chance: np.random.G
     ImageDraw.Draw(mask).ellipse((3, 3, width - 4, height - 4), fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(0.8))
     place, velocity = chance.uniform(0, side, 2) - (width / 2, height / 2), chance.normal(0, 4, 2)
-    for time, picture in enumerate(pictures):
-        x, y = (place + (time - len(pictures) / 2) * velocity).round().astype(int).tolist()
+    times = np.arange(len(pictures))[:, None] - len(pictures) / 2
+    places = (place + times * velocity).round().astype(np.int64)  # (T, 2)
+    for picture, (x, y) in zip(pictures, places.tolist(), strict=True):
         picture.paste(cut, (x, y), mask)
+    return Layer(np.array(mask), places)
 
 
 def read_runs(path: Path, *, runs: int, frames: int, smaller: float = 2) -> list[ClipPixels]:
