@@ -112,10 +112,13 @@ def read_picture(path: Path) -> Tensor:
 
 
 def pipeline_of(network: Candidate, scale: int, placement: Placement) -> Pipeline:
-    """What enlarges clips by a network, held steady if it says so."""
-    stages: tuple[Stage, ...] = (Upscale(model=network.model, scale=scale),)
+    """What enlarges clips by a network, held steady if it says so; with motion found on what it is given if needed."""
+    upscale = Upscale(model=network.model, scale=scale)
+    stages: tuple[Stage, ...] = (upscale,)
     if network.steady:
-        stages = (FindMotion(), *stages, Steady(strength=network.steady))
+        stages = (upscale, Steady(strength=network.steady))
+    if any(stage.needs for stage in stages):
+        stages = (FindMotion(), *stages)
     return Pipeline(PipelineSpec(name=network.shown, description="", stages=stages), placement)
 
 

@@ -27,18 +27,22 @@ def upscale_pipeline(
     """The pipeline that enlarges a video.
 
     model, scale: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which is there
-        if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 neither it nor `motion` is there. None
-        for the usual one. settings: laid over all of this, "stage.key=value" each.
+        if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there. None for the usual
+        one. The stage `motion` is there for `steady`, and for a recurrent network.
+        settings: laid over all of this, "stage.key=value" each.
     Raises VidpercError for what cannot be.
     """
     strength = USUAL_STEADY if steady is None else steady
     check_strength("--steady", strength)
     spec = load_pipeline("upscale" if resolution is None else "upscale_resize")
     asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
+    laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
     if strength:
         spec = _steadied(spec)
-        asked["steady.strength"] = f"{strength:f}"
-    laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
+        laid.append(f"steady.strength={strength:f}")
+    moved = replace(spec, stages=(FindMotion(), *spec.stages))
+    if strength or _needs_motion(moved, [*laid, *settings]):
+        spec = moved
     return apply_settings(spec, [*laid, *settings])
 
 
@@ -48,8 +52,14 @@ def check_strength(option: str, strength: float) -> None:
         raise VidpercError(f"{option} {strength:g}: wanted 0 to 1, where 0 leaves frames as they are")
 
 
+def _needs_motion(spec: PipelineSpec, settings: Sequence[str]) -> bool:
+    """Whether the networks that the settings name are recurrent ones."""
+    of_networks = [setting for setting in settings if setting.startswith(("upscale.", "upscale#"))]
+    return any(stage.needs for stage in apply_settings(spec, of_networks).stages if stage.kind == "upscale")
+
+
 def _steadied(spec: PipelineSpec) -> PipelineSpec:
-    """The pipeline with motion found first, and held steady what the last of its networks made."""
+    """The pipeline with what the last of its networks made held steady."""
     last = max(place for place, stage in enumerate(spec.stages) if stage.kind == "upscale")
-    stages: tuple[Stage, ...] = (FindMotion(), *spec.stages[: last + 1], Steady(), *spec.stages[last + 1 :])
+    stages: tuple[Stage, ...] = (*spec.stages[: last + 1], Steady(), *spec.stages[last + 1 :])
     return replace(spec, stages=stages)

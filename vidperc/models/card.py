@@ -17,6 +17,9 @@ class ModelCard:
     tileable: a frame may be cut into tiles.
     reach: how many input pixels away one output pixel still looks; None when it was not found (global layers).
         Tiles with this much overlap give the bits of the whole frame; 0 for resampling, which is never tiled.
+    recurrent: it makes a frame from the one before, too, along the motion of the source.
+    state: channels of the hidden state that a recurrent network keeps, at the size of its input.
+    settle: frames until a recurrent network has forgotten where it began, to less than half a code of 8 bits.
     luma: the network makes luma alone and colour is resampled beside it, so it takes YUV frames as they are.
     sha256: of the weights file, empty for networks without weights.
     channels: of its widest layer, 0 where that is not known.
@@ -36,6 +39,8 @@ class ModelCard:
     tileable: bool = True
     reach: int | None = None
     recurrent: bool = False
+    state: int = 0
+    settle: int = 0
     licence: str = "unknown"
     source: str = ""
     sha256: str = ""
@@ -46,3 +51,14 @@ class ModelCard:
     seed: int = 0
     command: str = ""
     figures: str = ""
+
+    def held_bytes(self, width: int, height: int) -> int:
+        """What it holds from frame to frame and to move that, for input of this width and height, whole and in float32.
+
+        Of the output, luma: that of the frame before, moved, enlarged by bicubic, the new one, what was added, and the
+        two planes of the flow; of the input, what the network sees, and the hidden state before, moved and new.
+        """
+        if not self.recurrent:
+            return 0
+        cells = self.scale * self.scale
+        return 4 * width * height * (7 * cells + (2 + cells + self.state) + 3 * self.state)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 from vidperc.models.luma import RunningLuma
-from vidperc.models.weights import LumaNetwork, Network, read_network
+from vidperc.models.recurrent import Before, RunningRecurrent
+from vidperc.models.weights import LumaNetwork, Network, RecurrentNetwork, read_network
 from vidperc.models.zoo import find_card, weights_path
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import Kernel, resize
@@ -27,26 +28,48 @@ _STEADY_PIXELS = 20480 // 3 + 1
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+# A frame (1,C,h,w), flow and visible, and what the frame before left, to the enlarged frame and what that leaves.
+Follow = Callable[[Tensor, Tensor, Tensor, Before | None], tuple[Tensor, Before]]
+
+
 @dataclass(frozen=True)
 class Model:
     """A network on its device."""
 
     card: ModelCard
     _enlarge: Callable[[Tensor], Tensor]
+    _follow: Follow | None = None
 
     def __call__(self, frames: Tensor) -> Tensor:
         """The frames as the network makes them.
 
         frames: (T,3,h,w) float32 RGB, nominal [0,1], on any device, or (T,1,h,w) luma where the card says so.
         Returns (T,C,h*scale,w*scale) float32 on the placement's device, contiguous, not clamped, without gradients.
-        A frame's result does not depend on the others; on the CPU not by a bit.
+        A frame's result does not depend on the others; on the CPU not by a bit. A recurrent network takes each for the
+        first of a shot.
         Raises ValueError for another shape or type.
         """
+        self._check(frames)
+        with torch.inference_mode():
+            return self._enlarge(frames)
+
+    def follow(self, frame: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, Before]:
+        """A frame as a recurrent network makes it after the one before, and what that leaves to the next.
+
+        frame: (1,C,h,w) as a call takes them. flow: (1,2,h',w'), visible: (1,1,h',w'), float32 at any size, as
+        `vidperc.clip.Motion` has them. before: what the frame before left, None at the first frame of a shot.
+        Raises ValueError as a call does, and for a network that is not recurrent.
+        """
+        self._check(frame)
+        if self._follow is None or len(frame) != 1:
+            raise ValueError(f"{self.card.name}: got {len(frame)} frames to follow, wanted 1 and a recurrent network")
+        with torch.inference_mode():
+            return self._follow(frame, flow, visible, before)
+
+    def _check(self, frames: Tensor) -> None:
         channels = (1, 3) if self.card.luma else (3,)
         if frames.ndim != 4 or frames.shape[1] not in channels or frames.dtype != torch.float32:
             raise ValueError(f"frames: got {tuple(frames.shape)} {frames.dtype}, wanted (T,3,h,w) float32")
-        with torch.inference_mode():
-            return self._enlarge(frames)
 
 
 def load_model(model: str, scale: int | None, placement: Placement) -> Model:
@@ -70,6 +93,8 @@ def load_model(model: str, scale: int | None, placement: Placement) -> Model:
     network = read_network(weights_path(model))
     if isinstance(network, LumaNetwork):
         return Model(card, _luma_renderer(network, placement, device))
+    if isinstance(network, RecurrentNetwork):
+        return _recurrent_model(network, placement, device)
     return Model(card, _renderer(network.copy(), placement, device))
 
 
@@ -104,6 +129,27 @@ def _luma_renderer(network: LumaNetwork, placement: Placement, device: torch.dev
         return made[0] if len(made) == 1 else torch.cat(made)
 
     return enlarge
+
+
+def _recurrent_model(network: RecurrentNetwork, placement: Placement, device: torch.device) -> Model:
+    running = RunningRecurrent(network.shape, network.weights, precision=_TYPES[placement.precision], device=device)
+    scale = network.card.scale
+
+    def follow(frame: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, Before]:
+        frame, flow, visible = frame.to(device), flow.to(device), visible.to(device)
+        height, width = frame.shape[-2:]
+        enlarged = resize(frame, (height * scale, width * scale), "bicubic")
+        grey = frame.shape[1] == 1
+        luma, base = (frame, enlarged) if grey else (rgb_luma(frame), rgb_luma(enlarged))
+        details, left = running.step(luma, base, flow, visible, before, tile=placement.tile)
+        return (left.output if grey else enlarged.add_(details)), left
+
+    def enlarge(frames: Tensor) -> Tensor:
+        nothing = frames.new_zeros((1, 2, 1, 1)), frames.new_zeros((1, 1, 1, 1))
+        made = [follow(frames[place : place + 1], *nothing, None)[0] for place in range(len(frames))]
+        return made[0] if len(made) == 1 else torch.cat(made)
+
+    return Model(network.card, enlarge, follow)
 
 
 def _check_precision(card: ModelCard, placement: Placement) -> None:

@@ -10,7 +10,7 @@ what running does, after K. Bhardwaj et al., "Collapsible Linear Blocks for Supe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidperc.ops.tiles import cut
+from vidperc.ops.tiles import Span, cut
+
+Layer = Callable[[Tensor], Tensor]
 
 # A ReLU in all but name. The backward pass of torch's own takes eight times as long in bfloat16 on a CPU.
 _NEVER_REACHED = 1e30
@@ -62,11 +64,7 @@ class RunningLuma:
     ) -> None:
         self.shape = shape
         self._precision = precision
-        self._layers: list[Callable[[Tensor], Tensor]] = []
-        widths = shape.widths()
-        for place, (inputs, _) in enumerate(widths):
-            weight, bias = (weights[f"{place}.{kind}"].to(device, precision) for kind in ("weight", "bias"))
-            self._layers.append(_layer(weight, bias, inputs, relu=place < len(widths) - 1))
+        self._layers = packed_layers(weights, precision=precision, device=device)
 
     def add_to(self, enlarged: Tensor, luma: Tensor, *, tile: int) -> None:
         """Adds what bicubic lacks to `enlarged`, (1,1,h*s,w*s) float32, the bicubic of `luma`, (1,1,h,w) float32.
@@ -75,29 +73,54 @@ class RunningLuma:
         and give the bits of the whole frame on a CPU.
         """
         height, width = luma.shape[-2:]
-        scale, reach = self.shape.scale, self.shape.reach
+        scale = self.shape.scale
         # An output pixel is one of s x s in the cell of its input pixel.
         cells = enlarged.view(height, scale, width, scale)
         centred = (luma - 0.5).to(self._precision)
-        for row in cut(height, tile=tile or height, overlap=reach):
-            for column in cut(width, tile=tile or width, overlap=reach):
-                x = centred[..., row.read_start : row.read_stop, column.read_start : column.read_stop]
-                for layer in self._layers:
-                    x = layer(x)
-                top, left = row.keep_start - row.read_start, column.keep_start - column.read_start
-                high, wide = row.keep_stop - row.keep_start, column.keep_stop - column.keep_start
-                details = x[0, :, top : top + high, left : left + wide].view(scale, scale, high, wide)
-                target = cells[row.keep_start : row.keep_stop, :, column.keep_start : column.keep_stop, :]
-                target.add_(details.permute(2, 0, 3, 1))  # (high, s, wide, s), in float32
+        for row, column, made in through_layers(self._layers, centred, tile=tile, reach=self.shape.reach):
+            details = made.view(scale, scale, *made.shape[2:])  # (s, s, high, wide)
+            target = cells[row.keep_start : row.keep_stop, :, column.keep_start : column.keep_stop, :]
+            target.add_(details.permute(2, 0, 3, 1))  # (high, s, wide, s), in float32
 
 
-def _layer(weight: Tensor, bias: Tensor, inputs: int, *, relu: bool) -> Callable[[Tensor], Tensor]:
+def packed_layers(weights: Mapping[str, Tensor], *, precision: torch.dtype, device: torch.device) -> list[Layer]:
+    """Convolutions ready to run one after the other, each with its ReLU but for the last one.
+
+    weights: `N.weight` and `N.bias` of the N-th.
+    """
+    layers: list[Layer] = []
+    last = len(weights) // 2 - 1
+    for place in range(last + 1):
+        weight, bias = (weights[f"{place}.{kind}"].to(device, precision) for kind in ("weight", "bias"))
+        layers.append(_layer(weight, bias, relu=place < last))
+    return layers
+
+
+def through_layers(
+    layers: Sequence[Layer], planes: Tensor, *, tile: int, reach: int
+) -> Iterator[tuple[Span, Span, Tensor]]:
+    """What the layers make of planes (1,C,h,w), tile by tile: its rows, its columns, and what is kept of it.
+
+    tile: side of the square tiles, 0 for the whole frame. reach: of the layers, by which tiles overlap.
+    """
+    height, width = planes.shape[-2:]
+    for row in cut(height, tile=tile or height, overlap=reach):
+        for column in cut(width, tile=tile or width, overlap=reach):
+            x = planes[..., row.read_start : row.read_stop, column.read_start : column.read_stop]
+            for layer in layers:
+                x = layer(x)
+            top, left = row.keep_start - row.read_start, column.keep_start - column.read_start
+            high, wide = row.keep_stop - row.keep_start, column.keep_stop - column.keep_start
+            yield row, column, x[..., top : top + high, left : left + wide]
+
+
+def _layer(weight: Tensor, bias: Tensor, *, relu: bool) -> Layer:
     """A 3x3 convolution with zero padding, and its ReLU."""
     if _fuses(weight):
         # The kernel is packed once, for a picture of any size, and the ReLU costs no pass of its own; both together
         # take a third of the time of what torch does by itself.
         weight = weight.contiguous(memory_format=torch.channels_last)
-        nominal = [1, inputs, 64, 64]
+        nominal = [1, weight.shape[1], 64, 64]
         packed = torch.ops.mkldnn._reorder_convolution_weight(weight, [1, 1], [1, 1], [1, 1], 1, nominal)
         run = torch.ops.mkldnn._convolution_pointwise
         activation = "relu" if relu else "none"
@@ -170,13 +193,7 @@ class TrainableLuma(nn.Module):
         super().__init__()
         self.shape = shape
         self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
-        with torch.no_grad():
-            _, *body, last = self.convolutions()
-            for layer in body:
-                # Each begins near the identity, as a residual block would.
-                layer.weight.mul_(0.3)
-                layer.weight[:, :, 1, 1] += torch.eye(shape.channels)
-            last.weight.mul_(0.1)
+        begin_near_identity(self.convolutions())
 
     def convolutions(self) -> list[FoldedConv]:
         """The convolutions from the first to the last."""
@@ -191,13 +208,29 @@ class TrainableLuma(nn.Module):
         kernel = last.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, kernel, last.bias.to(x.dtype), padding=1).float()
 
-    @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
         """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
-        tensors: dict[str, Tensor] = {}
-        for place, layer in enumerate(self.convolutions()):
-            tensors[f"{place}.weight"], tensors[f"{place}.bias"] = layer.kernel().contiguous(), layer.bias.clone()
-        return tensors
+        return folded(self.convolutions())
+
+
+@torch.no_grad()
+def begin_near_identity(layers: Sequence[FoldedConv]) -> None:
+    """What convolutions between the first and the last one begin with, as residual blocks would; the last is small."""
+    _, *body, last = layers
+    for layer in body:
+        layer.weight.mul_(0.3)
+        layer.weight[:, :, 1, 1] += torch.eye(layer.weight.shape[0])
+    last.weight.mul_(0.1)
+
+
+@torch.no_grad()
+def folded(layers: Sequence[FoldedConv]) -> dict[str, Tensor]:
+    """The weights of layers as they run, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of the N-th one."""
+    tensors: dict[str, Tensor] = {}
+    for place, layer in enumerate(layers):
+        tensors[f"{place}.weight"] = layer.kernel().detach().clone(memory_format=torch.contiguous_format)
+        tensors[f"{place}.bias"] = layer.bias.detach().clone()
+    return tensors
 
 
 def convolve_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

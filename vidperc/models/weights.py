@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 from vidperc.models.luma import LumaShape
-from vidperc.models.luma_card import luma_card
+from vidperc.models.own_card import own_card
 from vidperc.models.reach import find_reach
+from vidperc.models.recurrent import RecurrentShape
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor  # pyright: ignore[reportMissingTypeStubs]
@@ -64,7 +65,16 @@ class LumaNetwork:
     weights: dict[str, Tensor]
 
 
-def read_network(path: Path) -> Network | LumaNetwork:
+@dataclass(frozen=True, kw_only=True)
+class RecurrentNetwork:
+    """A recurrent network of our own as its file describes it; `weights` as `RunningRecurrent` takes them."""
+
+    card: ModelCard
+    shape: RecurrentShape
+    weights: dict[str, Tensor]
+
+
+def read_network(path: Path) -> Network | LumaNetwork | RecurrentNetwork:
     """The network in a .safetensors file, or in a .pth, .pt or .ckpt file that holds plain weights.
 
     Reading is cached by path, time and size of the file. Importing the list of architectures takes seconds.
@@ -86,10 +96,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 @functools.lru_cache(maxsize=2)
-def _read_network(path: Path, _mtime_ns: int, _size: int) -> Network | LumaNetwork:
-    card = luma_card(path)
+def _read_network(path: Path, _mtime_ns: int, _size: int) -> Network | LumaNetwork | RecurrentNetwork:
+    card = own_card(path)
     if card is not None:
-        return _luma_network(path, card)
+        return _own_network(path, card)
     if path.suffix.lower() == ".safetensors":
         weights, licence = _read_safetensors(path)
     else:
@@ -117,23 +127,32 @@ def _read_network(path: Path, _mtime_ns: int, _size: int) -> Network | LumaNetwo
     return replace(network, card=replace(card, reach=_reach(network))) if card.tileable else network
 
 
-def _luma_network(path: Path, card: ModelCard) -> LumaNetwork:
+def _own_network(path: Path, card: ModelCard) -> LumaNetwork | RecurrentNetwork:
     tensors, _ = _read_safetensors(path)
     try:
         channels, depth = tensors["0.weight"].shape[0], len(tensors) // 2 - 2
     except KeyError as error:
-        raise VidpercError(f"{path.name}: lacks the layer 0.weight of a luma network; {_ANOTHER_COPY}") from error
-    shape = LumaShape(scale=card.scale, channels=channels, depth=depth)
+        raise VidpercError(
+            f"{path.name}: lacks the layer 0.weight of a {card.architecture} network; {_ANOTHER_COPY}"
+        ) from error
+    if card.recurrent:
+        shape = RecurrentShape(scale=card.scale, channels=channels, depth=depth, state=card.state)
+    else:
+        shape = LumaShape(scale=card.scale, channels=channels, depth=depth)
     wanted = {f"{place}.weight": (o, i, 3, 3) for place, (i, o) in enumerate(shape.widths())}
     wanted |= {f"{place}.bias": (o,) for place, (_, o) in enumerate(shape.widths())}
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != wanted:
         raise VidpercError(
-            f"{path.name}: its layers are not those of a luma network of scale {card.scale}; {_ANOTHER_COPY}"
+            f"{path.name}: its layers are not those of a {card.architecture} network of scale {card.scale}; "
+            f"{_ANOTHER_COPY}"
         )
     weights = {name: tensor.float() for name, tensor in tensors.items()}
     if any(bool(tensor.isnan().any()) for tensor in weights.values()):
         raise VidpercError(f"{path.name}: holds weights that are not numbers (NaN); {_ANOTHER_COPY}")
-    return LumaNetwork(card=replace(card, parameters=shape.parameters, reach=shape.reach), shape=shape, weights=weights)
+    card = replace(card, parameters=shape.parameters, reach=shape.reach)
+    if isinstance(shape, RecurrentShape):
+        return RecurrentNetwork(card=card, shape=shape, weights=weights)
+    return LumaNetwork(card=card, shape=shape, weights=weights)
 
 
 def _reach(network: Network) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.luma_card import NAMES, luma_card, shipped_card, shipped_path
+from vidperc.models.own_card import NAMES, own_card, shipped_card, shipped_path
 
 LARGEST_SCALE = 8
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -94,6 +94,22 @@ def find_chain(model: str, scale: int | None = None) -> Chain:
     return Chain(models=models, cards=tuple(shipped_card(name) for name in models), scale=wanted)
 
 
+def recurrent_cards(model: str, scale: int | None = None) -> tuple[ModelCard, ...]:
+    """The cards of the recurrent networks that `find_chain` would find, in its order.
+
+    It reads no weights but the heads of ours, so that asking is quick and imports no torch; what is no network at all
+    is for `find_chain` to refuse.
+    """
+    if model in _FAMILIES:
+        cards = find_chain(model, scale).cards
+    elif model in _ZOO:
+        return ()
+    else:
+        card = shipped_card(model) if model in NAMES else own_card(_as_path(model))
+        cards = () if card is None else (card,)
+    return tuple(card for card in cards if card.recurrent)
+
+
 def find_card(model: str, scale: int | None = None) -> ModelCard:
     """The card of a built-in network or of a weights file.
 
@@ -109,7 +125,7 @@ def find_card(model: str, scale: int | None = None) -> ModelCard:
     if model in _ZOO:
         return _ZOO[model] if scale is None else replace(_ZOO[model], scale=scale)
     path = weights_path(model)
-    card = shipped_card(model) if model in NAMES else luma_card(path)
+    card = shipped_card(model) if model in NAMES else own_card(path)
     if card is None:
         from vidperc.models.weights import read_network
 
@@ -137,7 +153,7 @@ def weights_path(model: str) -> Path:
     """The weights file that a model's text means. Raises VidpercError when it is neither a file nor meant as one."""
     if model in NAMES:
         return shipped_path(model)
-    path = Path(model).expanduser() if model.startswith("~/") else Path(model)
+    path = _as_path(model)
     try:
         is_file, is_folder = path.is_file(), bool(model) and path.is_dir()
     except OSError as error:
@@ -159,6 +175,10 @@ def weights_path(model: str) -> Path:
         f"{model!r}: no network of this name; {hint}wanted {_spelled()}, "
         f"or the path of a {' or '.join(SUFFIXES[:2])} file"
     )
+
+
+def _as_path(model: str) -> Path:
+    return Path(model).expanduser() if model.startswith("~/") else Path(model)
 
 
 def _names() -> tuple[str, ...]:

@@ -80,12 +80,13 @@ def per_frame(function: Callable[[Tensor], Tensor], *, chroma_kernel: Kernel = "
 
     def mapped(clip: Clip) -> Clip:
         frames = function(clip.frames)
-        return clip.with_frames(frames, _resampled_chroma(clip, frames.shape[-2], frames.shape[-1], chroma_kernel))
+        return clip.with_frames(frames, resampled_chroma(clip, frames.shape[-2], frames.shape[-1], chroma_kernel))
 
     return stream
 
 
-def _resampled_chroma(clip: Clip, height: int, width: int, kernel: Kernel) -> Tensor | None:
+def resampled_chroma(clip: Clip, height: int, width: int, kernel: Kernel = "bicubic") -> Tensor | None:
+    """The chroma of a clip in YUV for luma of this height and width, where it sits; None for a clip that has none."""
     if clip.layout is None or clip.chroma is None:
         return None
     from vidperc.ops.color import chroma_site

@@ -1,0 +1,266 @@
+"""Recurrent networks: what they see, what they give, and how they learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tests.recurrent_files import SHAPE, recurrent_network
+from vidperc.errors import VidpercError
+from vidperc.models.luma import LumaShape, RunningLuma, TrainableLuma
+from vidperc.models.recurrent import (
+    Before,
+    RecurrentShape,
+    RunningRecurrent,
+    TrainableRecurrent,
+    begin_with_image_network,
+    see,
+)
+from vidperc.models.settle import MOST_FRAMES, measure_settle
+from vidperc.models.weights import LumaNetwork, read_network
+from vidperc.models.zoo import weights_path
+from vidperc.ops.resize import resize
+
+CPU = torch.device("cpu")
+HEIGHT, WIDTH = 37, 50
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_the_same_numbers_every_time() -> Iterator[None]:
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def clip(frames: int = 4, count: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Luma (N,T,1,h,w), flow and visible; the first frame of each has nothing before it."""
+    luma = torch.rand(count, frames, 1, HEIGHT, WIDTH)
+    flow = 2 * torch.randn(count, frames, 2, HEIGHT, WIDTH)
+    visible = (torch.rand(count, frames, 1, HEIGHT, WIDTH) > 0.2).float()
+    flow[:, 0], visible[:, 0] = 0, 0
+    return luma, flow, visible
+
+
+def enlarged(luma: Tensor, scale: int = 2) -> Tensor:
+    return resize(luma, (scale * luma.shape[-2], scale * luma.shape[-1]), "bicubic")
+
+
+def run(
+    running: RunningRecurrent, luma: Tensor, flow: Tensor, visible: Tensor, *, tile: int = 0
+) -> tuple[Tensor, Tensor]:
+    """What it adds to the frames of one clip, (T,1,H,W), and its hidden state after each, (T,state,h,w)."""
+    before: Before | None = None
+    made: list[Tensor] = []
+    kept: list[Tensor] = []
+    for frame, vectors, mask in zip(luma[0], flow[0], visible[0], strict=True):
+        frame = frame[None]
+        details, before = running.step(
+            frame, enlarged(frame, running.shape.scale), vectors[None], mask[None], before, tile=tile
+        )
+        made.append(details)
+        kept.append(before.hidden)
+    return torch.cat(made), torch.cat(kept)
+
+
+def running(network: TrainableRecurrent, precision: torch.dtype = torch.float32) -> RunningRecurrent:
+    return RunningRecurrent(network.shape, network.folded(), precision=precision, device=CPU)
+
+
+def test_the_shape_counts_parameters_and_reach_of_what_runs() -> None:
+    network = recurrent_network(expand=2)
+    assert network.shape.parameters == sum(tensor.numel() for tensor in network.folded().values())
+    assert network.shape.reach == LumaShape(scale=2, channels=12, depth=2).reach
+
+
+def test_it_sees_luma_what_was_made_where_it_is_now_and_its_hidden_state() -> None:
+    """All moves one pixel to the right; the leftmost column comes from behind something."""
+    shape = RecurrentShape(scale=2, channels=4, depth=0, state=3)
+    luma, before = torch.rand(1, 1, 8, 10), Before(torch.rand(1, 1, 16, 20), torch.rand(1, 3, 8, 10))
+    flow, visible = torch.zeros(1, 2, 8, 10), torch.ones(1, 1, 8, 10)
+    flow[:, 0], visible[..., 0] = -1, 0
+    base = enlarged(luma)
+    seen = see(shape, luma, base, flow, visible, before)
+    assert seen.shape == (1, shape.inputs, 8, 10)
+    assert torch.equal(seen[:, :1], luma - 0.5)
+    detail = F.pixel_unshuffle(before.output.roll(2, dims=3) - base, 2)
+    torch.testing.assert_close(seen[..., 1:][:, 1:5], 4 * detail[..., 1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[..., 1:][:, 6:], before.hidden[..., :-1], atol=1e-5, rtol=0)
+    assert torch.equal(seen[:, 5:6], visible)
+    assert not seen[..., :1][:, 1:].any(), "nothing is seen where the frame before did not show it"
+
+
+def test_the_first_frame_is_seen_as_one_of_which_nothing_was_visible() -> None:
+    luma, flow, _ = clip()
+    before = Before(torch.rand(1, 1, 2 * HEIGHT, 2 * WIDTH), torch.rand(1, SHAPE.state, HEIGHT, WIDTH))
+    hidden = torch.zeros(1, 1, HEIGHT, WIDTH)
+    first = see(SHAPE, luma[:, 0], enlarged(luma[:, 0]), flow[:, 1], hidden, None)
+    assert torch.equal(see(SHAPE, luma[:, 0], enlarged(luma[:, 0]), flow[:, 1], hidden, before), first)
+
+
+def test_where_a_flow_is_no_number_nothing_was_visible_and_nothing_breaks() -> None:
+    luma, flow, visible = clip()
+    flow[0, 2, :, 10:20, 10:20], visible[0, 2, :, 6:24, 6:24] = torch.nan, 0
+    made, _ = run(running(recurrent_network()), luma, flow, visible)
+    assert bool(made.isfinite().all())
+
+
+@pytest.mark.parametrize("size", [(20, 26), (74, 100)])
+def test_motion_of_another_size_is_resized(size: tuple[int, int]) -> None:
+    luma = torch.rand(1, 1, HEIGHT, WIDTH)
+    before = Before(torch.rand(1, 1, 2 * HEIGHT, 2 * WIDTH), torch.rand(1, SHAPE.state, HEIGHT, WIDTH))
+    seen: list[Tensor] = []
+    for height, width in (size, (HEIGHT, WIDTH)):
+        flow = torch.tensor([2.0 * width / WIDTH, 1.0 * height / HEIGHT]).view(1, 2, 1, 1)
+        flow, visible = flow.expand(1, 2, height, width).contiguous(), torch.ones(1, 1, height, width)
+        seen.append(see(SHAPE, luma, enlarged(luma), flow, visible, before))
+    torch.testing.assert_close(seen[0], seen[1], atol=1e-4, rtol=0)  # vectors round at about 1e-6 of a pixel
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_tiles_give_the_bits_of_the_whole_frame(scale: int, precision: torch.dtype) -> None:
+    network = recurrent_network(RecurrentShape(scale=scale, channels=12, depth=2, state=3))
+    parts = clip()
+    whole, hidden = run(running(network, precision), *parts)
+    for tile in (8, 16, 40, 100):
+        made, kept = run(running(network, precision), *parts, tile=tile)
+        assert torch.equal(made, whole) and torch.equal(kept, hidden)
+
+
+def test_what_was_made_and_kept_before_counts() -> None:
+    """So that the tests of cuts and tiles can fail."""
+    network, (luma, flow, visible) = recurrent_network(), clip()
+    made, _ = run(running(network), luma, flow, visible)
+    alone, _ = run(running(network), luma, flow, torch.zeros_like(visible))
+    assert torch.equal(made[0], alone[0])
+    assert float((made[1] - alone[1]).abs().max()) > 0.01
+    shape = network.shape
+    weights = network.folded()
+    weights["0.weight"][:, -shape.state :] = 0
+    forgetful, _ = run(RunningRecurrent(shape, weights, precision=torch.float32, device=CPU), luma, flow, visible)
+    assert float((made[1] - forgetful[1]).abs().max()) > 0.001
+
+
+def test_the_hidden_state_stays_within_its_bounds() -> None:
+    network = recurrent_network()
+    with torch.no_grad():
+        network.convolutions()[-1].weight.mul_(100)
+    _, hidden = run(running(network), *clip())
+    assert (float(hidden.min()), float(hidden.max())) == (-1, 1)
+
+
+def test_the_trainable_network_gives_what_the_running_one_gives() -> None:
+    network, parts = recurrent_network(expand=2), clip()
+    with torch.no_grad():
+        trained = F.pixel_shuffle(network(*parts)[0], 2)
+    assert trained.dtype == torch.float32
+    made, _ = run(running(network, torch.bfloat16), *parts)
+    # Both round to 8 bits in every layer, but need not use the same kernels; and what was made comes back.
+    torch.testing.assert_close(trained, made, atol=0.02 * float(made.abs().max()), rtol=0)
+
+
+def test_clips_of_a_batch_do_not_see_each_other() -> None:
+    network, (luma, flow, visible) = recurrent_network(), clip(count=3)
+    with torch.no_grad():
+        together = network(luma, flow, visible)
+        alone = network(luma[1:2], flow[1:2], visible[1:2])
+    torch.testing.assert_close(together[1:2], alone, atol=0.02 * float(alone.abs().max()), rtol=0)
+
+
+def test_gradients_go_back_through_all_frames_and_never_into_the_flow() -> None:
+    """What the last frame makes depends on the first one's luma: through the output before, and the state alone."""
+    network, (luma, flow, visible) = recurrent_network(), clip()
+    luma.requires_grad_()
+    flow.requires_grad_()
+    details = network(luma, flow, visible)
+    assert details.shape == (1, 4, 4, HEIGHT, WIDTH)
+    details[:, -1].square().sum().backward()
+    assert luma.grad is not None and flow.grad is None
+    assert all(float(luma.grad[:, t].abs().sum()) > 0 for t in range(4))
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
+    seen_of_state = network.convolutions()[0].weight.grad
+    assert seen_of_state is not None and seen_of_state[:, -SHAPE.state :].any()
+
+
+def test_a_clip_whose_frames_are_all_new_goes_back_no_further_than_each() -> None:
+    network, (luma, flow, visible) = recurrent_network(), clip()
+    luma.requires_grad_()
+    network(luma, flow, torch.zeros_like(visible))[:, -1].square().sum().backward()
+    assert luma.grad is not None
+    assert not luma.grad[:, :-1].any() and bool(luma.grad[:, -1].any())
+
+
+def image_network() -> TrainableLuma:
+    network = TrainableLuma(LumaShape(scale=2, channels=12, depth=2), expand=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape)
+    return network
+
+
+@pytest.mark.parametrize("expand", [0, 2])
+def test_begun_with_an_image_network_it_has_its_weights_and_none_for_what_is_new(expand: int) -> None:
+    image, network = image_network(), TrainableRecurrent(SHAPE, expand=expand)
+    begin_with_image_network(network, image.folded())
+    made, wanted = network.folded(), image.folded()
+    assert torch.equal(made["0.weight"][:, :1], wanted["0.weight"]) and not made["0.weight"][:, 1:].any()
+    assert torch.equal(made["3.weight"][:4], wanted["3.weight"]) and torch.equal(made["3.bias"][:4], wanted["3.bias"])
+    for name in ("0.bias", "1.weight", "1.bias", "2.weight", "2.bias"):
+        assert torch.equal(made[name], wanted[name])
+    assert made["3.weight"][4:].any()
+
+
+@pytest.mark.parametrize("name", ["", "fast-x2"])
+def test_begun_with_an_image_network_it_gives_its_picture(name: str) -> None:
+    shape, weights = LumaShape(scale=2, channels=12, depth=2), image_network().folded()
+    if name:
+        shipped = read_network(weights_path(name))
+        assert isinstance(shipped, LumaNetwork)
+        shape, weights = shipped.shape, shipped.weights
+    network = TrainableRecurrent(RecurrentShape(scale=2, channels=shape.channels, depth=shape.depth, state=3), expand=2)
+    begin_with_image_network(network, weights)
+    luma, flow, visible = clip()
+    details, hidden = run(running(network), luma, flow, visible)
+    image = RunningLuma(shape, weights, precision=torch.float32, device=CPU)
+    for frame, made in zip(luma[0], details, strict=True):
+        wanted = torch.zeros(1, 1, 2 * HEIGHT, 2 * WIDTH)
+        image.add_to(wanted, frame[None], tile=0)
+        # The same sums with zeros among them, which a kernel for another number of channels adds in another order.
+        torch.testing.assert_close(made[None], wanted, atol=2e-6, rtol=0)
+    assert float(hidden.std()) > 0.01, "there is something to learn from"
+
+
+def test_an_image_network_of_another_shape_is_refused() -> None:
+    network = TrainableRecurrent(RecurrentShape(scale=2, channels=12, depth=3, state=3), expand=0)
+    wanted = "wanted a luma network of scale 2, 12 channels and depth 3"
+    with pytest.raises(VidpercError, match=wanted):
+        begin_with_image_network(network, image_network().folded())
+
+
+def echo(share: float) -> tuple[RecurrentShape, dict[str, Tensor]]:
+    """Keeps this share of what it sees of the output before, beyond bicubic, and adds a part of its luma."""
+    shape = RecurrentShape(scale=1, channels=4, depth=0, state=0)
+    first, last = torch.zeros(4, 3, 3, 3), torch.zeros(1, 4, 3, 3)
+    for channel, sign in enumerate((1.0, -1.0)):  # a ReLU of each sign
+        first[channel, 0, 1, 1], first[channel + 2, 1, 1, 1] = sign, sign
+        last[0, channel, 1, 1], last[0, channel + 2, 1, 1] = 0.1 * sign, share / 4 * sign
+    return shape, {"0.weight": first, "0.bias": torch.zeros(4), "1.weight": last, "1.bias": torch.zeros(1)}
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 2, 2), (0.5, 9, 13), (0.9, 66, 90)])
+def test_settling_takes_as_long_as_what_was_made_echoes(share: float, least: int, most: int) -> None:
+    """Begun later, it lacks what an echo has gathered, up to 0.05, or ten times that for the longer one.
+
+    Half a code is a 25th of that, or a 250th: 5 frames of a half, or 52 of 0.9, in places; then there is the margin.
+    """
+    assert least <= measure_settle(*echo(share)) <= most
+
+
+def test_what_never_settles_is_said_to_need_the_most_frames() -> None:
+    assert measure_settle(*echo(1.0)) == MOST_FRAMES
