@@ -55,14 +55,18 @@ def hdr_clip(path, *, transfer=16, siting="topleft", params="", frames=4, size=(
 
 
 def light(path):
-    """What ffprobe prints of the static metadata of the first frame, by its name, in figures."""
+    """What ffprobe prints of the static metadata, of the first frame and of the container, by its name, in figures."""
     command = ["ffprobe", "-v", "error", "-of", "json", "-select_streams", "v:0", "-read_intervals", "%+#10"]
     answer = subprocess.run(
-        [*command, "-show_entries", "frame=pts:frame_side_data", str(path)], capture_output=True, check=True, text=True
+        [*command, "-show_entries", "frame=pts:frame_side_data:stream_side_data", str(path)],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     found = {}
-    frames = json.loads(answer.stdout)["frames"]  # an edit list may hide the first ones
-    for item in frames[0].get("side_data_list", []):
+    said = json.loads(answer.stdout)
+    frames = said["frames"]  # an edit list may hide the first ones
+    for item in (*said["streams"][0].get("side_data_list", []), *frames[0].get("side_data_list", [])):
         if item["side_data_type"] in ("Mastering display metadata", "Content light level metadata"):
             found |= {key: Fraction(value) for key, value in item.items() if key != "side_data_type"}
     return found
@@ -109,15 +113,27 @@ def test_metadata_is_written_to_av1_as_near_as_it_can_tell(pool, tmp_path):
         assert abs(now[key] - value) < Fraction(1, 10000)
 
 
-def test_metadata_that_an_encoder_cannot_write_is_told(pool, tmp_path):
+@pytest.mark.parametrize(
+    ("codec", "name"), [("ffv1", "out.mkv"), ("prores_ks", "out.mov"), ("prores_ks", "out.mkv"), ("libx265", "out.mov")]
+)
+def test_the_container_states_metadata_whatever_the_encoder(codec, name, pool, tmp_path):
     source = hdr_clip(tmp_path / "in.mkv")
-    report = done(source, tmp_path / "out.mkv", pool, codec="ffv1", preset=None)
-    assert lost(report) == {
-        "mastering display and light level": "ffv1 has no way to be told; libx265 with 10 bits keeps them"
-    }
-    report = done(source, tmp_path / "out8.mkv", pool, codec="libx264", pix_fmt="yuv420p")
-    assert lost(report).keys() == {"mastering display and light level", "depth"}
-    assert [remark for remark in report.remarks if "8 bits" in remark]
+    report = done(source, tmp_path / name, pool, codec=codec, preset="ultrafast" if codec == "libx265" else None)
+    assert light(tmp_path / name) == light(source)
+    was, now = ffprobe_video(source), ffprobe_video(tmp_path / name)
+    assert (now["color_transfer"], now["color_space"]) == (was["color_transfer"], was["color_space"])
+    assert lost(report) == {}
+    assert {fate.field: fate.outcome for fate in report.fidelity}["mastering display and light level"] == "kept"
+    assert int(now.get("nb_frames", 4)) == 4
+
+
+def test_an_output_of_8_bits_states_no_light_and_says_so(pool, tmp_path):
+    source = hdr_clip(tmp_path / "in.mkv")
+    for codec, name in (("libx264", "out.mkv"), ("libvpx-vp9", "out.webm")):
+        report = done(source, tmp_path / name, pool, codec=codec, pix_fmt="yuv420p", preset=None)
+        assert lost(report).keys() == {"mastering display and light level", "depth"}
+        assert [remark for remark in report.remarks if "8 bits" in remark]
+        assert light(tmp_path / name) == {}
 
 
 @pytest.mark.parametrize("siting", ["left", "center", "topleft"])
@@ -181,3 +197,4 @@ def test_real_hdr_keeps_its_tags_and_metadata(name, pool, tmp_path):
     assert light(tmp_path / "out.mp4") == light(source)
     wanted = {SAMPLES[0]: {"HDR10+ metadata"}, SAMPLES[1]: {"Dolby Vision metadata"}}.get(name, set())
     assert {field for field in lost(report) if "metadata" in field} == wanted
+    assert ("ambient viewing environment" in lost(report)) == (name == SAMPLES[1])

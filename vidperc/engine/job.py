@@ -217,7 +217,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     rehearsal = rehearse(output, segment, info, keep_audio=job.keep_audio, excerpt=window is not None)
     pictures = (
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
-        *picture_fates(info, encoder),
+        *picture_fates(info, encoder, output),
         *frame_fates(job.source, encoder.codec),
         *time_fate(info, origin, output),
     )

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-# What describes HDR frame by frame, or layer by layer, and is not written again: FFmpeg's names, and people's.
-_DYNAMIC = {
-    "DYNAMIC_HDR_PLUS": "HDR10+",
-    "DOVI_METADATA": "Dolby Vision",
-    "DOVI_RPU_BUFFER": "Dolby Vision",
-    "DYNAMIC_HDR_VIVID": "HDR Vivid",
-    "DYNAMIC_HDR_SMPTE_2094_APP5": "SMPTE 2094-50",
+# What is not written again, by FFmpeg's names: what people call it, and why not. HDR10+ and Dolby Vision were tried
+# with libx265 and SVT-AV1 of FFmpeg 8.1, on frames that carry them.
+_ONE_BY_ONE = (
+    "it describes the source's frames one by one, and no encoder here takes it; the HDR picture under it is kept"
+)
+_UNWRITTEN = {
+    "DYNAMIC_HDR_PLUS": ("HDR10+ metadata", _ONE_BY_ONE),
+    "DOVI_METADATA": ("Dolby Vision metadata", _ONE_BY_ONE),
+    "DOVI_RPU_BUFFER": ("Dolby Vision metadata", _ONE_BY_ONE),
+    "DYNAMIC_HDR_VIVID": ("HDR Vivid metadata", _ONE_BY_ONE),
+    "DYNAMIC_HDR_SMPTE_2094_APP5": ("SMPTE 2094-50 metadata", _ONE_BY_ONE),
+    "AMBIENT_VIEWING_ENVIRONMENT": ("ambient viewing environment", "no encoder here takes it; the picture is kept"),
 }
 
 Point = tuple[Fraction, Fraction]
@@ -40,12 +45,12 @@ class HdrMetadata:
 
     mastering: None where it does not say, or only in part. light: the brightest pixel and the brightest mean of a
         frame, in candela per m2 (CTA-861.3: MaxCLL, MaxFALL).
-    dynamic: names of metadata that change with the frames, which the output will not have.
+    unwritten: what else there is, which no output has, and why: mostly metadata that change with the frames.
     """
 
     mastering: Mastering | None = None
     light: tuple[int, int] | None = None
-    dynamic: tuple[str, ...] = ()
+    unwritten: tuple[tuple[str, str], ...] = ()
 
     @property
     def static(self) -> bool:
@@ -63,7 +68,7 @@ def hdr_metadata(frame: VideoFrame) -> HdrMetadata:
     return HdrMetadata(
         mastering=None if mastering is None else _mastering(bytes(mastering)),
         light=None if light is None else struct.unpack_from("<2I", bytes(light)),
-        dynamic=tuple(dict.fromkeys(_DYNAMIC[name] for name in names if name in _DYNAMIC)),
+        unwritten=tuple(dict.fromkeys(_UNWRITTEN[name] for name in names if name in _UNWRITTEN)),
     )
 
 
@@ -113,13 +118,9 @@ def _spelled(value: Fraction, steps: int | None) -> str:
     return f"{float(value):.6f}" if steps is None else str(round(value * steps))
 
 
-def lost_hdr(hdr: HdrMetadata, encoder: str, bits: int) -> dict[str, str]:
-    """What of it an output will not have, and why."""
+def lost_hdr(hdr: HdrMetadata, bits: int) -> dict[str, str]:
+    """What of it an output of so many bits will not have, and why: of a container, as encoders or headers tell it."""
     lost: dict[str, str] = {}
-    if hdr.static and not hdr_parameters(hdr, encoder, bits):
-        why = "the output has 8 bits" if bits < 10 else f"{encoder} has no way to be told"
-        lost["mastering display and light level"] = f"{why}; libx265 with 10 bits keeps them"
-    return lost | {
-        f"{name} metadata": "it describes the source's frames one by one; the HDR picture under it is kept"
-        for name in hdr.dynamic
-    }
+    if hdr.static and bits < 10:
+        lost["mastering display and light level"] = "the output has 8 bits; libx265 or libsvtav1 with 10 bits keep them"
+    return lost | dict(hdr.unwritten)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import io
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from vidperc.video.copied import (
 )
 from vidperc.video.fates import Copied
 from vidperc.video.identity import append_identity
+from vidperc.video.light_header import stating_light
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo
 
@@ -175,13 +177,26 @@ def _video_stream(
     output: OutputContainer, first: Path, path: Path, source: VideoInfo
 ) -> tuple[VideoStream, InputContainer]:
     """A stream with the headers of the first segment; the segment stays open until the header is written."""
-    template = av.open(str(first))
+    template = open_template(first, source)
     try:
         video = new_video_stream(output, template, source, path.suffix.lower())
     except ValueError as error:
         template.close()
         raise VidpercError(f"{path}: {error}; choose another --codec, or an output name ending in .mkv") from error
     return video, template
+
+
+def open_template(segment: Path | io.BytesIO, source: VideoInfo) -> InputContainer:
+    """A segment from whose headers new_video_stream() makes the output's, with the source's light in them.
+
+    Most encoders cannot be told of it, or FFmpeg does not. 8 bits are no HDR, and do not state it.
+    """
+    template = av.open(str(segment) if isinstance(segment, Path) else segment, "r")
+    deep = any(component.bits > 8 for component in template.streams.video[0].format.components)
+    if not source.hdr.static or not deep:
+        return template
+    template.close()
+    return av.open(stating_light(segment, source.hdr), "r")
 
 
 def new_video_stream(output: OutputContainer, template: InputContainer, source: VideoInfo, suffix: str) -> VideoStream:

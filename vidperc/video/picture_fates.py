@@ -39,7 +39,7 @@ def time_fate(source: VideoInfo, origin: int, output: Path) -> Iterator[Fate]:
         yield _changed("file", "start", f"the source begins before 0, where {made} shows nothing; all is {later} later")
 
 
-def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]:
+def picture_fates(source: VideoInfo, encoder: EncoderSettings, output: Path) -> Iterator[Fate]:
     """What becomes of depth, chroma, transparency and HDR metadata."""
     was, made = layout_of(source.pix_fmt), layout_of(encoder.pix_fmt)
     another = "--pix-fmt, or another --codec, may keep it"
@@ -60,11 +60,14 @@ def picture_fates(source: VideoInfo, encoder: EncoderSettings) -> Iterator[Fate]
             "transparency",
             f"{encoder.pix_fmt} does not hold it; an output name ending in .webm or .mov does, or -c ffv1 in .mkv",
         )
-    lost = lost_hdr(source.hdr, encoder.codec, made.bits)
+    lost = lost_hdr(source.hdr, made.bits)
+    light = "mastering display and light level"
+    if source.hdr.static and output.suffix.lower() not in CONTAINERS:
+        lost[light] = f"{output.suffix} holds pictures alone"
     for what, why in lost.items():
         yield _lost(what, why)
-    if source.hdr.static and not lost.keys() - {f"{name} metadata" for name in source.hdr.dynamic}:
-        yield _kept("mastering display and light level")
+    if source.hdr.static and light not in lost:
+        yield _kept(light)
 
 
 def _coarser(made: PixelLayout, was: PixelLayout) -> bool:

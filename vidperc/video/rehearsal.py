@@ -16,7 +16,7 @@ from vidperc.errors import VidpercError
 from vidperc.video.copied import Lane, copy_chapters, copy_streams, copy_tags, cover_packet, leave_out_empty
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
-from vidperc.video.output import CONTAINERS, container_options, new_video_stream
+from vidperc.video.output import CONTAINERS, container_options, new_video_stream, open_template
 from vidperc.video.probe import VideoInfo
 from vidperc.video.read_back import compare_with_source
 from vidperc.video.source import tolerant_packets
@@ -91,7 +91,7 @@ def _attempt(
     copied = Copied()
     written = io.BytesIO()
     options = container_options(suffix, source, all_tags=all_tags, finished=False)
-    with open_input(source.path) as container, av.open(io.BytesIO(segment), "r") as template:
+    with open_input(source.path) as container, open_template(io.BytesIO(segment), source) as template:
         output = av.open(written, "w", format=CONTAINERS[suffix], container_options=options)
         try:
             video = new_video_stream(output, template, source, suffix)
