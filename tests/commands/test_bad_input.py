@@ -376,7 +376,7 @@ def test_a_full_disk_at_the_end_keeps_what_is_finished(truncated, clip, vidperc,
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_output", full)
+        patch.setattr(run_module, "deliver", full)
         code, out, err = vidperc("upscale", "clip.mp4", "-m", "bicubic", "--no-progress")
     (folder,) = tmp_path.glob("*.vidperc-*")
     assert (code, out) == (1, [])

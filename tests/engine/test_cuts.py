@@ -122,7 +122,7 @@ def test_a_resumed_run_takes_the_cuts_of_the_plan(job, pool, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(run_module, "write_output", stop)
+        patch.setattr(run_module, "deliver", stop)
         run_job(job, pool, Watcher())
     (folder,) = tmp_path.glob("out.mkv.vidperc-*")
     (folder / "segment-00001.json").unlink()

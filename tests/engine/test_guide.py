@@ -162,7 +162,7 @@ def test_a_stopped_job_goes_on_with_its_guide(job, pool, monkeypatch, short_segm
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_output", stop)
+        patch.setattr(run_module, "deliver", stop)
         with pytest.raises(Interrupted):
             run_job(job, pool, Watcher())
     listener = Listener()

@@ -88,7 +88,7 @@ def interrupted(job, pool, monkeypatch, error=KeyboardInterrupt):
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_output", stop)
+        patch.setattr(run_module, "deliver", stop)
         with pytest.raises((Interrupted, VidpercError)) as caught:
             run_job(job, pool, Watcher())
     assert not job.output.exists()

@@ -31,6 +31,8 @@ def check_debug_motion(file: Path, jobs: Sequence[Job], *, dry_run: bool) -> Non
     if dry_run:
         raise VidpercError(f"--debug-motion {file}: --dry-run makes no output to show; drop one of the two")
     job = jobs[0]
+    if job.pipe is not None:
+        raise VidpercError(f"--debug-motion {file}: -o - leaves no output to show; drop one of the two")
     if file.suffix.lower() not in _SUFFIXES:
         raise VidpercError(f"--debug-motion {file}: got the ending {file.suffix or 'none'}, wanted .mp4 or .mkv")
     if not file.absolute().parent.is_dir():

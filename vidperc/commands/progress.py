@@ -27,11 +27,14 @@ MOST_TOLD = 8
 
 
 class Display(Watcher):
-    """Shows jobs on stderr; results go to stdout. A context manager."""
+    """Shows jobs on stderr; results go to stdout. A context manager.
 
-    def __init__(self, *, show_progress: bool) -> None:
+    results_to_stderr: they do not, for stdout carries video.
+    """
+
+    def __init__(self, *, show_progress: bool, results_to_stderr: bool = False) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._out = Console(highlight=False, soft_wrap=True)
+        self._out = Console(stderr=results_to_stderr, highlight=False, soft_wrap=True)
         self._live = show_progress and self._console.is_terminal
         self._plain = show_progress and not self._live
         self._progress: Progress | None = None

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.json_file import check_json_file, write_json_file
+from vidperc.commands.outpipe import piped_out
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
 from vidperc.commands.spool import spooled
@@ -34,7 +35,7 @@ from vidperc.video.times import parse_seconds
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".ps", ".vob", ".flv",
-    ".wmv", ".asf", ".3gp", ".ogv", ".gif", ".mxf", ".h264", ".hevc",
+    ".wmv", ".asf", ".3gp", ".ogv", ".gif", ".mxf", ".h264", ".hevc", ".y4m",
 })
 # fmt: on
 
@@ -98,15 +99,18 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     Raises VidpercError for options that no input could work with.
     """
     spec.check()
-    with spooled(options.inputs, options.output) as inputs:
-        return _process(spec, replace(options, inputs=inputs), label=label, piped=inputs != options.inputs)
+    with piped_out(options.output) as (output, pipe), spooled(options.inputs, output) as inputs:
+        piped = inputs != options.inputs
+        return _process(spec, replace(options, inputs=inputs, output=output), label=label, piped=piped, pipe=pipe)
 
 
-def _process(spec: PipelineSpec, options: VideoOptions, *, label: str, piped: bool) -> int:
+def _process(spec: PipelineSpec, options: VideoOptions, *, label: str, piped: bool, pipe: BinaryIO | None) -> int:
     inputs = _inputs(options.inputs)
+    if pipe is not None and len(inputs) > 1:
+        raise VidpercError(f"-o -: standard output is one video, got {len(inputs)} inputs; run them apart")
     if options.report is not None:
         check_json_file(options.report, option="--report", what="the report")
-    jobs = [_job(path, spec, options, label, several=len(inputs) > 1) for path in inputs]
+    jobs = [replace(_job(path, spec, options, label, several=len(inputs) > 1), pipe=pipe) for path in inputs]
     _refuse_equal_outputs(jobs)
     if options.debug_motion is not None:
         check_debug_motion(options.debug_motion, jobs, dry_run=options.dry_run)
@@ -145,7 +149,8 @@ def _make_folder(folder: Path | None) -> Path | None:
 def _run(jobs: Sequence[Job], options: VideoOptions, *, piped: bool) -> int:
     outcome = _Outcome()
     keep_heap = options.max_memory is None
-    with WorkerPool(keep_heap=keep_heap) as pool, Display(show_progress=not options.no_progress) as display:
+    display = Display(show_progress=not options.no_progress, results_to_stderr=jobs[0].pipe is not None)
+    with WorkerPool(keep_heap=keep_heap) as pool, display:
         for number, job in enumerate(jobs, start=1):
             display.begin(job.source, number, len(jobs))
             if piped:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -18,6 +17,7 @@ from vidperc.engine.cuts import CutChoice, given_cuts, key_facts
 from vidperc.engine.guide import Guide, must_have_guide, read_guide
 from vidperc.engine.journal import input_identity, job_key, sha256_of
 from vidperc.engine.memory import PARENT_BYTES, free_bytes
+from vidperc.engine.place import check_output, default_output
 from vidperc.engine.plan import (
     MAX_SEGMENT_FRAMES,
     Plan,
@@ -39,13 +39,13 @@ from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
 from vidperc.video.as_read import deinterlaced_index, deinterlaced_info, origin_of, turn_of, turned_info
+from vidperc.video.bare import FORMS, Bare, bare_encoder, bare_fates
 from vidperc.video.captions import frame_fates
 from vidperc.video.compression import look_at_compression
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.fates import Fate, sentences
-from vidperc.video.identity import read_identity
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
@@ -74,6 +74,8 @@ class Job:
     overwrite: do the work again although the output exists.
     strict: refuse when anything of the source would be dropped.
     limits: what the source may state of itself.
+    pipe: the output goes there as y4m, segment by segment; `output` is then a name in a folder of its own, where the
+        job keeps its state until it ends.
     """
 
     source: Path
@@ -99,6 +101,7 @@ class Job:
     overwrite: bool = False
     strict: bool = False
     limits: Limits = field(default_factory=Limits)
+    pipe: BinaryIO | None = None
 
     def __post_init__(self) -> None:
         stages = tuple(_with_absolute_weights(stage) for stage in self.pipeline.stages)
@@ -125,7 +128,8 @@ class Ready:
     info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
     origin: the time of the source that is 0 in an output of the whole.
     cuts: pts of those that the user gave; None when they are to be found.
-    rehearsal: what the output's container takes of the source. picture_fates: what becomes of the picture itself.
+    bare: the form of an output that is no container; None for one.
+    rehearsal: what the output takes of the source. picture_fates: what becomes of the picture itself.
     """
 
     output: Path
@@ -144,6 +148,7 @@ class Ready:
     prepared: Prepared
     encoder: EncoderSettings
     color: Color
+    bare: Bare | None
     rehearsal: Rehearsal
     picture_fates: tuple[Fate, ...]
     workers: int
@@ -161,7 +166,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     """
     pool.start(1)  # it imports torch while we read the input
     if job.output is not None:
-        _check_output(job, job.output)
+        check_output(job, job.output)
     videos = [job.source, *([] if job.guide is None else [job.guide])]
     for video in videos:
         if not video.is_file():
@@ -177,6 +182,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pipeline, chosen = _choose_models(job, info, index)
     job = replace(job, pipeline=pipeline)
     stored = info, index
+    bare = FORMS.get(job.output.suffix.lower()) if job.output is not None else None
+    if bare is not None and (info.rotation or info.display_matrix is not None) and job.guide is None:
+        job = replace(job, bake_rotation=True)  # it has no mark that could tell
     info, index, turn = _as_read(job, info, index)
     pts, window = _selection(job, info, index)
     origin = 0 if window else origin_of(info, index)
@@ -206,18 +214,19 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         color=color,
     )
     # Absolute: a relative name with a colon in it would be read as a protocol.
-    output = (job.output or _default_output(job, info, prepared, segment)).absolute()
-    _check_output(job, output)
-    container = CONTAINERS[output.suffix.lower()]
-    if not container_takes(container, segment):
-        other = "" if container == "matroska" else ", or an output name ending in .mkv"
-        raise VidpercError(
-            f"{output}: {container} cannot hold video from {encoder.codec}; choose another --codec{other}"
+    output = (job.output or default_output(job, info, prepared, segment)).absolute()
+    check_output(job, output)
+    if bare is None:
+        _must_take(output, segment, encoder.codec)
+        rehearsal = rehearse(output, segment, info, keep_audio=job.keep_audio, excerpt=window is not None)
+    else:
+        lost = bare_fates(
+            bare, stored[0], index, encoder, turned=bool(turn), keep_audio=job.keep_audio, excerpt=window is not None
         )
-    rehearsal = rehearse(output, segment, info, keep_audio=job.keep_audio, excerpt=window is not None)
+        rehearsal = Rehearsal(copied=lost)
     pictures = (
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
-        *picture_fates(info, encoder, output),
+        *picture_fates(info, encoder),
         *frame_fates(job.source, encoder.codec),
         *time_fate(info, origin, output),
     )
@@ -264,6 +273,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         prepared=prepared,
         encoder=encoder,
         color=color,
+        bare=bare,
         rehearsal=rehearsal,
         picture_fates=pictures,
         workers=workers,
@@ -289,13 +299,11 @@ def _choose_models(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[Pipeli
     return replace(job.pipeline, stages=tuple(chosen)), [why]
 
 
-def _default_output(job: Job, info: VideoInfo, prepared: Prepared, segment: bytes) -> Path:
-    scale, rest = divmod(prepared.width, info.width)
-    whole = rest == 0 and prepared.height == scale * info.height
-    label = job.label or (f"x{scale}" if whole else f"{min(prepared.width, prepared.height)}p")
-    suffix = job.source.suffix.lower()
-    fits = suffix in CONTAINERS and container_takes(CONTAINERS[suffix], segment)
-    return (job.folder or job.source.parent) / f"{job.source.stem}_{label}{suffix if fits else '.mkv'}"
+def _must_take(output: Path, segment: bytes, codec: str) -> None:
+    container = CONTAINERS[output.suffix.lower()]
+    if not container_takes(container, segment):
+        other = "" if container == "matroska" else ", or an output name ending in .mkv"
+        raise VidpercError(f"{output}: {container} cannot hold video from {codec}; choose another --codec{other}")
 
 
 def _refuse_losses(job: Job, fates: list[Fate]) -> None:
@@ -306,26 +314,6 @@ def _refuse_losses(job: Job, fates: list[Fate]) -> None:
             f"{job.source}: --strict, and this would be dropped: {'; '.join(lost[:3])}{more}; "
             f"leave --strict out to go on"
         )
-
-
-def _check_output(job: Job, output: Path) -> None:
-    if output.exists() and job.source.exists() and output.samefile(job.source):
-        raise VidpercError(f"{output}: is the input itself, which is never touched; choose another -o")
-    if job.guide is not None and output.exists() and job.guide.exists() and output.samefile(job.guide):
-        raise VidpercError(f"{output}: is the guide, which is never touched; choose another -o")
-    if output.is_dir():
-        raise VidpercError(f"{output}: is a folder, wanted the name of a file")
-    if output.suffix.lower() not in CONTAINERS:
-        raise VidpercError(
-            f"{output}: got the ending {output.suffix or 'none'}, wanted one of {', '.join(sorted(CONTAINERS))}"
-        )
-    folder = output.parent
-    if not folder.is_dir():
-        raise VidpercError(f"{folder}: no such folder; make it first, or choose another -o")
-    if not os.access(folder, os.W_OK):
-        raise VidpercError(f"{folder}: may not be written; choose another -o")
-    if output.exists() and not job.overwrite and read_identity(output) is None:
-        raise VidpercError(f"{output}: exists and was not made by this job; -y overwrites it")
 
 
 def _as_read(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[VideoInfo, FrameIndex, Turn]:
@@ -366,11 +354,24 @@ def _selection(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[tuple[int,
 
 
 def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
+    suffix = (job.output or job.source).suffix.lower()
+    if suffix in FORMS and job.output is not None:
+        return bare_encoder(
+            FORMS[suffix],
+            source_pix_fmt=info.pix_fmt,
+            alpha=info.alpha,
+            codec=job.codec,
+            quality=job.quality,
+            preset=job.preset,
+            pix_fmt=job.pix_fmt,
+            options=job.encoder_options,
+            threads=threads,
+        )
     return choose_encoder(
         source_pix_fmt=info.pix_fmt,
         bits=info.bits,
         alpha=info.alpha,
-        suffix=(job.output or job.source).suffix.lower(),
+        suffix=suffix,
         codec=job.codec,
         quality=job.quality,
         preset=job.preset,

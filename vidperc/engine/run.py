@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from vidperc.engine.cuts import cuts_for_plan
+from vidperc.engine.delivery import Outflow, deliver
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
 from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity, sync
 from vidperc.engine.plan import Plan, Segment
@@ -18,9 +19,7 @@ from vidperc.engine.worker import Progress, RenderTask
 from vidperc.errors import VidpercError
 from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
-from vidperc.video.output import Part, write_output
-from vidperc.video.read_back import read_back
-from vidperc.video.verify import verify_output
+from vidperc.video.output import Part
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +73,8 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     for warning in warned:
         watcher.warned(warning)
     if ready.output.exists() and not job.overwrite:
-        if read_identity(ready.output) == ready.key:
+        made_by = read_identity(ready.output)
+        if made_by and ready.key.startswith(made_by):
             return JobReport(
                 source=str(job.source),
                 output=str(ready.output),
@@ -102,12 +102,12 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
             watcher.joining()
             report = _finish(job, ready, plan, journal, sidecars, rendering)
         except KeyboardInterrupt:
-            raise Interrupted(_how_far(journal, plan)) from None
+            raise Interrupted(rendering.how_far()) from None
         except DiskFull as error:
-            raise VidpercError(f"the disk is full ({error}); {_how_far(journal, plan)}") from error
+            raise VidpercError(f"the disk is full ({error}); {rendering.how_far()}") from error
         except OSError as error:
             if error.errno in DISK_FULL:
-                raise VidpercError(f"the disk is full; {_how_far(journal, plan)}") from error
+                raise VidpercError(f"the disk is full; {rendering.how_far()}") from error
             raise
         journal.remove()
     report.remarks.extend(warned)
@@ -163,6 +163,13 @@ class _Rendering:
         self.peak_memory = 0
         self.resumed = 0
         self.crashes = 0
+        self.outflow = None if job.pipe is None else Outflow(job.pipe, plan)
+
+    def how_far(self) -> str:
+        """What is there of an unfinished job, and how to go on."""
+        if self.outflow is not None:
+            return f"standard output has {self.outflow.frames} of {self._plan.frames} frames, nothing else is kept"
+        return _how_far(self._journal, self._plan)
 
     def run(self) -> list[Sidecar]:
         """Render what an earlier run left; returns the sidecars of all segments in order."""
@@ -174,8 +181,9 @@ class _Rendering:
             else:
                 self._sidecars[segment.index] = sidecar
                 log.debug("segment %d: finished by an earlier run", segment.index)
-        # The longest first, so that the workers finish together.
-        todo.sort(key=lambda segment: segment.nbytes, reverse=True)
+        if self.outflow is None:
+            # The longest first, so that the workers finish together.
+            todo.sort(key=lambda segment: segment.nbytes, reverse=True)
         self.resumed = len(self._sidecars)
         self._watcher.planned(self._plan, self._frames())
         tasks = [
@@ -196,6 +204,9 @@ class _Rendering:
             self._journal.finish(todo[place], answer.path, answer.sidecar)
             self._running.pop(place, None)
             self._sidecars[todo[place].index] = answer.sidecar
+            if self.outflow is not None:
+                path = self._journal.segment_path(todo[place])
+                self.outflow.give(todo[place].index, path if answer.sidecar.packet_pts else None)
             self._tell()
 
         def progress(place: int, message: Progress) -> None:
@@ -227,6 +238,8 @@ class _Rendering:
         return total
 
     def _tick(self) -> None:
+        if self.outflow is not None:
+            self.outflow.check()
         if perf_counter() - self._sampled > 1:
             self._sampled = perf_counter()
             self.peak_memory = max(self.peak_memory, self._pool.memory())
@@ -243,7 +256,6 @@ def _finish(
     if len({sidecar.extradata for sidecar in sidecars if sidecar.packet_pts}) > 1:
         raise RuntimeError(f"{plan.encoder.codec} gave segments with different headers, they cannot be joined")
     began = perf_counter()
-    partial = journal.folder / f"output.partial{ready.output.suffix}"
     parts = [
         Part(journal.segment_path(segment), sidecar.packet_pts)
         for segment, sidecar in zip(plan.segments, sidecars, strict=True)
@@ -251,53 +263,42 @@ def _finish(
     ]
     if not parts:
         raise VidpercError(f"{job.source}: no frame could be decoded, wanted {plan.frames}")
-    copied = write_output(
-        partial,
-        parts,
-        source=ready.info,
-        last_duration=plan.last_duration,
-        window=plan.window,
-        origin=ready.origin,
-        keep_audio=job.keep_audio,
-        identity=ready.key,
-        refused=ready.rehearsal.refused,
-        all_tags=ready.rehearsal.all_tags,
-    )
-    joined = perf_counter()
-    shift = plan.window[0] if plan.window else ready.origin
-    shown = sorted(pts - shift for part in parts for pts in part.packet_pts)
-    error = verify_output(
-        partial, pts=shown, time_base=plan.time_base, size=(plan.width, plan.height), packets=copied.packets
-    )
-    read_back(partial, ready.info, copied, excerpt=plan.window is not None)
-    sync(partial)
-    verified = perf_counter()
+    frames = sum(len(part.packet_pts) for part in parts)
+    partial = journal.folder / f"output.partial{ready.output.suffix}"
+    if rendering.outflow is None:
+        delivery = deliver(job, ready, plan, parts, partial)
+    else:
+        delivery = rendering.outflow.finish(ready, frames)
     for path, identity in ready.identities.items():
         if input_identity(path) != identity:
             journal.remove()
-            raise VidpercError(f"{path}: was changed while it was read, its output is thrown away; run it again")
-    if not job.overwrite and ready.output.exists():
-        raise VidpercError(f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}")
-    partial.replace(ready.output)
-    sync(ready.output.parent)
+            kept = "its output is thrown away" if rendering.outflow is None else "its output is of no use"
+            raise VidpercError(f"{path}: was changed while it was read, {kept}; run it again")
+    if rendering.outflow is None:
+        if not job.overwrite and ready.output.exists():
+            raise VidpercError(
+                f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}"
+            )
+        partial.replace(ready.output)
+        sync(ready.output.parent)
     counts: dict[str, int] = {}
     for sidecar in sidecars:
         for name, value in sidecar.counts.items():
             counts[name] = counts.get(name, 0) + value
     return JobReport(
         source=str(job.source),
-        output=str(ready.output),
+        output="-" if job.pipe is not None else str(ready.output),
         guide="" if job.guide is None else str(job.guide),
         pipeline=ready.pipeline.settings(),
         remarks=[*ready.chosen, *ready.prepared.remarks],
         frames_in=len(ready.pts),
-        frames_out=len(shown),
+        frames_out=frames,
         width=plan.width,
         height=plan.height,
         window=plan.window,
-        time_error_seconds=error,
-        streams=stream_report(copied.fates),
-        fidelity=[*ready.picture_fates, *copied.fates],
+        time_error_seconds=delivery.time_error,
+        streams=stream_report(delivery.copied.fates),
+        fidelity=[*ready.picture_fates, *delivery.copied.fates],
         layout=plan.layout,
         color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
         encoder=asdict(plan.encoder),
@@ -310,12 +311,12 @@ def _finish(
         damage=counts,
         seconds={
             "render": began - rendering.started,
-            "join": joined - began,
-            "verify": verified - joined,
+            "join": delivery.join_seconds,
+            "verify": delivery.verify_seconds,
             **{f"cpu_{part}" if not part.startswith("waited") else part: s for part, s in rendering.seconds().items()},
         },
         first_frame_seconds=rendering.first_frame_seconds,
         peak_memory_bytes=rendering.peak_memory,
-        output_bytes=ready.output.stat().st_size,
+        output_bytes=delivery.nbytes,
         versions=plan.versions,
     )

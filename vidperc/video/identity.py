@@ -1,7 +1,8 @@
 """The mark of a job inside a finished file, by which a later run knows its own work.
 
 Matroska and WebM carry it as a tag VIDPERC_JOB. MP4 and MOV would drop an unknown tag, so there it stands in a box of
-type "uuid" at the end of the file, which ISO/IEC 14496-12 (section 4.2) tells readers to skip.
+type "uuid" at the end of the file, which ISO/IEC 14496-12 (section 4.2) tells readers to skip. A y4m file has
+the beginning of it in its first line, where there is not much room.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import av
 import av.error
+
+from vidperc.video.y4m import MAGIC, read_y4m_identity
 
 TAG = "VIDPERC_JOB"
 BOX_ID = uuid.uuid5(uuid.NAMESPACE_DNS, "vidperc job identity").bytes
@@ -30,11 +33,14 @@ def append_identity(path: Path, identity: str) -> None:
 
 
 def read_identity(path: Path) -> str | None:
-    """The identity of the job that made a file; None when it carries none, or is no video."""
+    """The identity of the job that made a file, or its first digits; None when it carries none, or is no video."""
     try:
         with path.open("rb") as file:
-            if file.read(12)[4:8] == b"ftyp":
-                return _read_box(path)
+            start = file.read(12)
+        if start[4:8] == b"ftyp":
+            return _read_box(path)
+        if start.startswith(MAGIC):
+            return read_y4m_identity(path)
         with av.open(str(path), metadata_errors="surrogateescape") as container:
             return container.metadata.get(TAG)
     except (av.error.FFmpegError, OSError, ValueError):
