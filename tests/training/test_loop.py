@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def trained(
     validate: Callable[[nn.Module], dict[str, float]] = lambda _: {},
     said: list[str] | None = None,
     record: Callable[[Progress], None] | None = None,
+    measured: Callable[[int, Mapping[str, float]], None] | None = None,
     objective: Objective | None = None,
 ) -> nn.Module:
     learnt = pairs()
@@ -87,6 +88,7 @@ def trained(
         every=every,
         say=(said if said is not None else []).append,
         record=record,
+        measured=measured,
         objective=objective,
     )
 
@@ -183,6 +185,40 @@ def test_the_averaged_network_is_measured_and_training_goes_on_from_the_other(ch
     trained(checkpoint, every=10, pay=pay, validate=validate)
     for step, tensors in zip((10, 20), saved, strict=False):
         assert_equal(seen[step], {name: tensors[f"now.{name}"] for name in seen[step]})
+
+
+def test_a_step_is_told_before_its_checkpoint_is_written(checkpoint: Path) -> None:
+    told: list[tuple[int, bool, bool]] = []
+    trained(checkpoint, record=lambda at: told.append((at.step, at.saved, checkpoint.exists())))
+    assert told == [(step, step % 10 == 0, step > 10) for step in range(1, 31)]
+
+
+def test_the_values_of_single_steps_make_the_running_means(checkpoint: Path) -> None:
+    told: list[Progress] = []
+    trained(checkpoint, record=told.append)
+    for place, progress in enumerate(told, 1):
+        assert progress.loss == pytest.approx(sum(at.latest["loss"] for at in told[:place]) / place)
+
+
+def test_what_was_not_measured_of_a_checkpoint_is_measured_when_going_on(checkpoint: Path) -> None:
+    figures = iter([1.0, 2.0, 3.0])
+    told: list[tuple[int, dict[str, float]]] = []
+
+    def validate(_: nn.Module) -> dict[str, float]:
+        if len(told) == 1:
+            told.append((0, {}))
+            raise KeyboardInterrupt
+        return {"set": next(figures)}
+
+    def measured(step: int, found: Mapping[str, float]) -> None:
+        told.append((step, dict(found)))
+
+    for _ in range(2):
+        try:
+            trained(checkpoint, validate=validate, measured=measured)
+        except KeyboardInterrupt:
+            assert len(told) == 2
+    assert told == [(10, {"set": 1.0}), (0, {}), (20, {"set": 2.0}), (30, {"set": 3.0})]
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])

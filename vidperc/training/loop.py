@@ -24,6 +24,7 @@ from vidperc.training.processes import Processes
 B = TypeVar("B")
 Draw = Callable[[range], B]
 Record = Callable[["Progress"], None]
+Measured = Callable[[int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +86,16 @@ class Progress:
     """How far a training is.
 
     step: of so many. loss, terms: running means of the total and of its terms over the last 200 steps, and of what
-    each discriminator pays. figures: of a validation, at checkpoints; empty elsewhere. seconds: a step. waited: share
-    of the time in which nothing was learnt because nothing was drawn yet, 0 to 1.
+    each discriminator pays. latest: the same of this step alone, the total as "loss". saved: whether a checkpoint is
+    made of it. seconds: a step. waited: share of the time in which nothing was learnt because nothing was drawn yet,
+    0 to 1.
     """
 
     step: int
     loss: float
     terms: Mapping[str, float]
-    figures: Mapping[str, float]
+    latest: Mapping[str, float]
+    saved: bool
     learning_rate: float
     seconds: float
     waited: float
@@ -115,6 +118,7 @@ def train(
     every: int,
     say: Callable[[str], None],
     record: Record | None = None,
+    measured: Measured | None = None,
     objective: Objective | None = None,
     processes: Processes | None = None,
 ) -> nn.Module:
@@ -124,7 +128,9 @@ def train(
     depends on them alone, so that several processes draw what one with the same numbers would.
     checkpoint: a safetensors file, replaced every `every` steps. A run that was interrupted goes on from it exactly.
     recipe: what else tells this training from another, as plain values; kept in the checkpoint.
-    validate: figures of the averaged network, told at every checkpoint. record: told more often.
+    validate: figures of the averaged network, told at every checkpoint. record: told of every step, before its
+    checkpoint is written. measured: told the step and the figures of every checkpoint, and those of the one that the
+    run goes on from, as it may have been stopped between writing and measuring.
     objective: whose discriminators learn beside the network, from what was judged; they are in the checkpoint as well.
     Raises VidpercError when a loss is no number, or the checkpoint is damaged or of another training or cannot be
     written; the last whole one stays.
@@ -137,10 +143,18 @@ def train(
         judge = Learner(objective.discriminators, "judge.", averaged=False)
         learners.append(judge)
     facts: Facts = {"schedule": {**asdict(schedule), "processes": processes.count}, "recipe": dict(recipe)}
+
+    def figures_of_averaged() -> dict[str, float]:
+        with swapped(student.parameters, student.averages):
+            return validate(network)
+
     start = 0
     if checkpoint.exists():
         start = read_checkpoint(checkpoint, _state(learners), facts)
         say(f"{checkpoint.name}: going on from step {start} of {schedule.steps}")
+        if measured is not None and processes.first:
+            measured(start, figures_of_averaged())
+        processes.wait()
     for learner in learners:
         learner.begin(start)
     parts = schedule.accumulate
@@ -186,33 +200,34 @@ def train(
             if judge is not None:
                 judge.collect(processes, schedule.clip)
                 judge.step(rate * schedule.judge_rate)
-            means.add({name: float(value) for name, value in found.items()}, step - start)
+            latest = {name: float(value) for name, value in found.items()}
+            means.add(latest, step - start)
 
             done = step + 1
             saves = done % every == 0 or done == schedule.steps
-            figures: dict[str, float] = {}
-            if saves:
-                for learner in learners:
-                    learner.round_moments()
-                if processes.first:
-                    write_checkpoint(checkpoint, _state(learners), facts, done)
-                    with swapped(student.parameters, student.averages):
-                        figures = validate(network)
-                processes.wait()
             pace = (time.perf_counter() - began) / (done - start)
             told = Progress(
                 step=done,
                 loss=means.values["loss"],
                 terms={name: value for name, value in means.values.items() if name != "loss"},
-                figures=figures,
+                latest=latest,
+                saved=saves,
                 learning_rate=rate,
                 seconds=pace,
                 waited=waited / (time.perf_counter() - began),
             )
             if record is not None and processes.first:
                 record(told)
-            if saves and processes.first:
-                say(_line(told, schedule.steps))
+            if saves:
+                for learner in learners:
+                    learner.round_moments()
+                if processes.first:
+                    write_checkpoint(checkpoint, _state(learners), facts, done)
+                    figures = figures_of_averaged()
+                    if measured is not None:
+                        measured(done, figures)
+                    say(_line(told, figures, schedule.steps))
+                processes.wait()
     _set(student.parameters, student.averages)
     return network
 
@@ -267,8 +282,8 @@ class _Means:
             self.values[name] = mean + (value - mean) / min(before + 1, 200)
 
 
-def _line(told: Progress, steps: int) -> str:
-    figures = ", ".join(f"{name} {figure:.3f}" for name, figure in told.figures.items())
+def _line(told: Progress, measured: Mapping[str, float], steps: int) -> str:
+    figures = ", ".join(f"{name} {figure:.3f}" for name, figure in measured.items())
     left = told.seconds * (steps - told.step) / 60
     waits = f", {100 * told.waited:.0f} % of it waiting" if told.waited > 0.05 else ""
     return (
