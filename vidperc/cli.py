@@ -502,19 +502,24 @@ def doctor() -> int:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A name from `recipes list`, or a YAML file.", show_default=False)],
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder that holds the recipe's images and videos.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the network and its checkpoint.", show_default=False)],
+    data: Annotated[Path, typer.Option("--data", help="Folder that holds the recipe's images and videos.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the network, its checkpoint and its log.")] = Path(
+        "trained"
+    ),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe, e.g. steps=200."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")] = None,
 ) -> int:
     """Train a network by a recipe; writes NAME.safetensors, which `upscale -m` takes (or fvd@own uses, by own-3d).
 
-    The same command goes on from the last checkpoint of what was interrupted.
+    The same command goes on from the last checkpoint of what was interrupted. Under torchrun all its processes train
+    together.
     """
     from vidperc.commands.train import train_network
 
-    return train_network(recipe, data=data, folder=out, threads=threads)
+    return train_network(recipe, data=data, folder=out, settings=settings or (), threads=threads)
 
 
 @pipelines_app.command("list")

@@ -11,11 +11,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 from vidperc.cli import main
 from vidperc.models.luma_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
-from vidperc.training import recipe as recipe_module
+from vidperc.training import follow as follow_module
+from vidperc.training.clip_batch import ClipBatch
+from vidperc.training.loop import Paid
 
 RECIPE = """\
 name: mine
@@ -32,7 +35,7 @@ Vidperc = Callable[..., tuple[int, list[str], list[str]]]
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(recipe_module, "_CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(follow_module, "_CHECKPOINT_EVERY", 2)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -85,21 +88,29 @@ def test_the_card_of_what_was_trained_names_the_command(vidperc: Vidperc) -> Non
     vidperc(*TRAIN)
     code, out, _ = vidperc("models", "show", "made/mine.safetensors")
     assert code == 0
-    assert any(line.endswith("vidperc train mine.yaml --data IMAGES --out FOLDER") for line in out)
+    assert any(line.endswith("vidperc train mine.yaml --data DATA --out FOLDER") for line in out)
+
+
+def test_a_setting_is_followed_and_named_in_the_card(vidperc: Vidperc) -> None:
+    code, _, err = vidperc(*TRAIN, "--set", "steps=3")
+    assert code == 0
+    assert err[-1].startswith("step 3 of 3")
+    _, out, _ = vidperc("models", "show", "made/mine.safetensors")
+    assert any("vidperc train mine.yaml --set steps=3 --data DATA" in line for line in out)
 
 
 def test_after_ctrl_c_the_same_command_goes_on(vidperc: Vidperc, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss = recipe_module.luma_loss
+    pay = follow_module.pay_for_luma
 
     def interrupted_at(call: int) -> None:
         calls = iter(range(100))
 
-        def interrupted(*arguments: object) -> torch.Tensor:
+        def interrupted(network: nn.Module, batch: ClipBatch) -> Paid:
             if next(calls) == call:
                 raise KeyboardInterrupt
-            return loss(*arguments)  # type: ignore[arg-type]
+            return pay(network, batch)
 
-        monkeypatch.setattr(recipe_module, "luma_loss", interrupted)
+        monkeypatch.setattr(follow_module, "pay_for_luma", interrupted)
 
     interrupted_at(1)
     code, out, err = vidperc(*TRAIN)
@@ -127,7 +138,7 @@ def test_after_ctrl_c_the_same_command_goes_on(vidperc: Vidperc, folder: Path, m
         (("train", "fast-x2", "--data", "images", "--out", "made"), "set5: got no such folder"),
         (("train", "no.yaml", "--data", "images", "--out", "made"), "no.yaml: cannot be read"),
         (("train", "mine.yaml", "--data", "images", "--out", "mine.yaml"), "mine.yaml: no folder can be made there"),
-        (("train", "mine.yaml", "--data", "images"), "Missing option '--out'"),
+        ((*TRAIN, "--set", "stepz=1"), "--set stepz=1: unknown key 'stepz'"),
         ((*TRAIN[:-1], "0"), "--threads"),
     ],
 )

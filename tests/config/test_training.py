@@ -10,7 +10,7 @@ from vidperc.errors import VidpercError
 from vidperc.models.luma_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training.own3d_recipe import Own3dRecipe
-from vidperc.training.recipe import Degraded
+from vidperc.training.recipe import Degraded, Shape
 
 GOOD = """\
 name: mine
@@ -49,7 +49,7 @@ def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
     assert recipe.name == name
     family, scale, *real = name.split("-")
     assert f"x{recipe.network.scale}" == scale
-    assert recipe.network.parameters <= {"fast": 65_000, "standard": 650_000}[family]
+    assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000}[family]
     assert (recipe.degraded is not None) == bool(real)
     assert recipe.licence == "Apache-2.0"
 
@@ -152,3 +152,39 @@ def test_an_objective_stands_in_a_recipe(tmp_path: Path) -> None:
 def test_a_mistake_in_an_objective_is_told_with_its_line(refusal) -> None:
     told = refusal(GOOD + "objective:\n  terms:\n    - kind: l3\n")
     assert told.startswith("my.yaml:11: unknown kind 'l3', wanted one of l1, mse")
+
+
+def test_settings_are_laid_over_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(GOOD)
+    recipe = load_recipe(str(path), ["steps=200", "network.depth=3", "schedule.batch=4", "sizes=[0.5]"])
+    assert (recipe.schedule.steps, recipe.schedule.batch, recipe.sizes) == (200, 4, (0.5,))
+    assert recipe.network == Shape(scale=2, channels=8, depth=3)
+    for setting, told in {
+        "steps=many": '--set steps=many: steps: got "many", wanted an integer',
+        "steps=0": "--set steps=0: steps: got 0, wanted at least 1",
+        "stepz=1": "--set stepz=1: unknown key 'stepz'",
+        "steps": "--set steps: not a setting, wanted key=value",
+        "name.x=1": "--set name.x=1: name is no mapping",
+        "expand=-1": "--set expand=-1: expand: got -1",
+    }.items():
+        with pytest.raises(VidpercError) as caught:
+            load_recipe(str(path), [setting])
+        assert str(caught.value).startswith(told)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_state_makes_a_network_recurrent(tmp_path: Path, refusal) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(GOOD.replace("depth: 1}", "depth: 1, state: 4}"))
+    assert load_recipe(str(path)).network == Shape(scale=2, channels=8, depth=1, state=4)
+    assert refusal(GOOD.replace("depth: 1}", "depth: 1, stat: 4}")).startswith("my.yaml:4: unknown key 'stat'")
+
+
+def test_a_network_may_be_what_another_file_holds(tmp_path: Path, refusal) -> None:
+    path = tmp_path / "my.yaml"
+    without = GOOD.replace("network: {scale: 2, channels: 8, depth: 1}\n", "")
+    path.write_text(without + "start_from: other.pth\n")
+    recipe = load_recipe(str(path))
+    assert (recipe.network, recipe.start_from) == (None, "other.pth")
+    assert "network: got neither a shape nor start_from" in refusal(without)

@@ -9,16 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.clips import TEST_DATA
-from vidperc.errors import VidpercError
-from vidperc.losses.adversarial import Adversarial
-from vidperc.losses.objective import Objective
-from vidperc.losses.pixel import L1, Charbonnier
-from vidperc.losses.structure import Ssim
-from vidperc.losses.term import Term
-from vidperc.losses.warp_loss import Warp
 from vidperc.ops.color import rgb_luma
 from vidperc.training.images import Pair, make_pairs, read_images
-from vidperc.training.luma import luma_loss, luma_psnr, missing_from_bicubic, objective_loss
+from vidperc.training.luma import luma_loss, luma_psnr, missing_from_bicubic
 
 
 class Gives(nn.Module):
@@ -63,23 +56,6 @@ def test_the_loss_is_a_thousandth_when_the_network_gives_what_lacks(scale: int) 
 
 def grey(height: int, width: int, code: int) -> np.ndarray:
     return np.full((height, width, 3), code, np.uint8)
-
-
-def test_an_objective_sees_the_enlarged_luma() -> None:
-    small, large = crops(2)
-    wrong = Gives(torch.zeros(2, 4, 9, 7))
-    alone = objective_loss(Objective.open([Charbonnier(epsilon=1e-3)]))(wrong, small, large)
-    torch.testing.assert_close(alone, luma_loss(wrong, small, large))
-    right = Gives(missing_from_bicubic(rgb_luma(small), rgb_luma(large)))
-    both = objective_loss(Objective.open([L1(), Ssim(weight=0.5)]))
-    assert both(right, small, large) == pytest.approx(0, abs=1e-5)
-    assert both(wrong, small, large) > 0.1
-
-
-@pytest.mark.parametrize(("term", "told"), [(Warp(), "clip, motion"), (Adversarial(), "a discriminator")])
-def test_an_objective_of_more_than_pictures_is_refused(term: Term, told: str) -> None:
-    with pytest.raises(VidpercError, match=f"objective: {term.called} needs {told}"):
-        objective_loss(Objective.open([term]))
 
 
 def test_a_flat_error_has_the_psnr_of_its_size() -> None:

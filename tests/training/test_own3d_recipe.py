@@ -53,7 +53,7 @@ def data(tmp_path: Path) -> Path:
 
 def followed(recipe: Own3dRecipe, data: Path, folder: str = "made") -> tuple[Path, list[str]]:
     said: list[str] = []
-    return follow_own3d(recipe, data, data / folder, threads=1, say=said.append, asked="tiny.yaml"), said
+    return follow_own3d(recipe, data, data / folder, threads=1, say=said.append, asked="tiny.yaml").path, said
 
 
 def test_it_makes_a_network_whose_card_says_how(data: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
 from vidperc.models.load import load_model
@@ -21,16 +21,21 @@ from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
 from vidperc.placement import Placement
-from vidperc.training import recipe as recipe_module
+from vidperc.training import follow as follow_module
+from vidperc.training import pairs as pairs_module
+from vidperc.training.clip_batch import ClipBatch
+from vidperc.training.follow import find_start, follow
 from vidperc.training.images import Pair
-from vidperc.training.loop import Schedule, checkpoint_path
-from vidperc.training.recipe import Degraded, Recipe, begin_with, find_start, follow
+from vidperc.training.loop import Paid, Schedule, checkpoint_path
+from vidperc.training.recipe import Degraded, Recipe, Shape
+from vidperc.training.students import begin_with
 
+SHAPE = LumaShape(scale=2, channels=8, depth=1)
 TINY = Recipe(
     name="tiny-x2",
     summary="small enough for a test",
     data="made-up textures (CC0)",
-    network=LumaShape(scale=2, channels=8, depth=1),
+    network=Shape(scale=2, channels=8, depth=1),
     images=("textures",),
     sizes=(1.0, 0.6),
     validation="held_out",
@@ -47,8 +52,8 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _short_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_module, "_CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(recipe_module, "_MEASURED", 3)
+    monkeypatch.setattr(follow_module, "_CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(pairs_module, "_MEASURED", 3)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def followed(recipe: Recipe, data: Path, folder: Path, said: list[str] | None = None) -> Path:
-    return follow(recipe, data, folder, threads=1, say=(said if said is not None else []).append)
+    return follow(recipe, data, folder, threads=1, say=(said if said is not None else []).append).path
 
 
 def content(path: Path) -> tuple[dict[str, str], dict[str, list[float]]]:
@@ -84,9 +89,9 @@ def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made
     assert card is not None
     assert (card.name, card.scale, card.licence) == ("tiny-x2", 2, "Apache-2.0")
     assert (card.summary, card.data) == (TINY.summary, TINY.data)
-    assert (card.parameters, card.channels, card.reach) == (TINY.network.parameters, 8, TINY.network.reach)
+    assert (card.parameters, card.channels, card.reach) == (SHAPE.parameters, 8, SHAPE.reach)
     assert (card.steps, card.seed) == (6, 3)
-    assert card.command == "vidperc train tiny-x2 --data IMAGES --out FOLDER"
+    assert card.command == "vidperc train tiny-x2 --data DATA --out FOLDER"
     assert card.figures.startswith("held_out Y-PSNR ")
     assert "dB (bicubic " in card.figures
     model = load_model(str(path), None, Placement())
@@ -112,7 +117,7 @@ def running(path: Path, luma: Tensor) -> Tensor:
 
 def test_the_folded_network_gives_what_the_trained_one_gives(data: Path, tmp_path: Path) -> None:
     path = followed(TINY, data, tmp_path)
-    network = TrainableLuma(TINY.network, expand=TINY.expand)
+    network = TrainableLuma(SHAPE, expand=TINY.expand)
     saved = load_file(checkpoint_path(TINY.name, tmp_path))
     network.load_state_dict({name: saved[f"average.{name}"] for name, _ in network.named_parameters()}, strict=False)
     luma = rgb_luma(torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(0)))
@@ -127,15 +132,15 @@ def test_an_interrupted_training_gives_the_same_network(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = followed(TINY, data, tmp_path / "whole")
-    loss, calls = recipe_module.luma_loss, iter(range(100))
+    pay, calls = follow_module.pay_for_luma, iter(range(100))
 
-    def interrupted(*arguments: object) -> Tensor:
+    def interrupted(network: nn.Module, batch: ClipBatch) -> Paid:
         if next(calls) == 3:
             raise KeyboardInterrupt
-        return loss(*arguments)  # type: ignore[arg-type]
+        return pay(network, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe_module, "luma_loss", interrupted)
+        patch.setattr(follow_module, "pay_for_luma", interrupted)
         with pytest.raises(KeyboardInterrupt):
             followed(TINY, data, tmp_path / "again")
     said: list[str] = []
@@ -147,7 +152,7 @@ def test_an_interrupted_training_gives_the_same_network(
 
 def test_a_checkpoint_refuses_a_network_of_another_shape(data: Path, tmp_path: Path) -> None:
     followed(TINY, data, tmp_path)
-    for shape in (LumaShape(scale=2, channels=9, depth=1), LumaShape(scale=4, channels=8, depth=1)):
+    for shape in (Shape(scale=2, channels=9, depth=1), Shape(scale=4, channels=8, depth=1)):
         with pytest.raises(VidpercError, match=r"is of another recipe: network .* remove it to begin anew") as refused:
             followed(replace(TINY, network=shape), data, tmp_path)
         assert "\n" not in str(refused.value)
@@ -155,13 +160,13 @@ def test_a_checkpoint_refuses_a_network_of_another_shape(data: Path, tmp_path: P
 
 def test_degraded_pairs_are_made_once_and_measured(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(TINY, degraded=Degraded(count=5, side=40))
-    made, make = [], recipe_module.make_degraded_pairs
+    made, make = [], pairs_module.make_degraded_pairs
 
     def counted(*arguments: object, **asked: object) -> list[Pair]:
         made.append(asked["count"])
         return make(*arguments, **asked)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(recipe_module, "make_degraded_pairs", counted)
+    monkeypatch.setattr(pairs_module, "make_degraded_pairs", counted)
     card = luma_card(followed(recipe, data, tmp_path))
     assert card is not None
     assert "held_out Y-PSNR" in card.figures and "degraded held_out Y-PSNR" in card.figures
@@ -214,7 +219,7 @@ def test_a_start_comes_from_the_folder_before_the_shipped_ones(tmp_path: Path) -
 def test_a_start_that_is_no_network_of_ours_or_fits_nowhere_is_refused(data: Path, tmp_path: Path) -> None:
     save_file({"0.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     network = TrainableLuma(LumaShape(scale=2, channels=9, depth=1), expand=0)
-    with pytest.raises(VidpercError, match="holds no network of ours"):
+    with pytest.raises(VidpercError, match="no known architecture has these 1 weights"):
         begin_with(network, tmp_path / "other.safetensors")
     with pytest.raises(VidpercError, match="none of its layers has a shape"):
         begin_with(network, followed(TINY, data, tmp_path))
@@ -234,12 +239,16 @@ def test_folders_that_do_not_fit_are_refused_in_one_line(data: Path, tmp_path: P
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("wrong", [{"scale": 1}, {"scale": 9}, {"channels": 0}, {"depth": -1}, {"state": -1}])
+def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="network: wanted a scale from 2 to 8, channels of at least 1, a depth"):
+        Shape(**{"scale": 2, "channels": 8, "depth": 1, **wrong})
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
         ({"name": "../net"}, r"name: got '\.\./net'"),
-        ({"network": LumaShape(scale=1, channels=8, depth=1)}, "network: wanted a scale from 2 to 8"),
-        ({"network": LumaShape(scale=2, channels=8, depth=-1)}, "network: wanted"),
         ({"expand": -1}, "expand: got -1"),
         ({"images": ()}, "images: got none"),
         ({"sizes": ()}, r"sizes: got \[\]"),

@@ -144,7 +144,7 @@ def _target(spec: PipelineSpec, setting: str) -> tuple[int, str]:
 def _stage_with(stage: Stage, given: dict[str, str]) -> Stage:
     data: dict[str, Any] = _STAGE.dump_python(stage, mode="json")
     for key, setting in given.items():
-        data[key] = _value(setting)
+        data[key] = setting_value(setting)
 
     def where(path: KeyPath) -> str:
         key = str(path[0]) if path else ""
@@ -154,7 +154,8 @@ def _stage_with(stage: Stage, given: dict[str, str]) -> Stage:
     return validated(_STAGE, data, where=where)
 
 
-def _value(setting: str) -> Any:
+def setting_value(setting: str) -> Any:
+    """What stands after the = of a setting, as YAML has it."""
     text = setting.partition("=")[2].strip()
     if text.startswith(('"', "'", "[")):
         return parse_yaml(text, name=f"--set {setting}").data

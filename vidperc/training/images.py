@@ -85,3 +85,8 @@ def _crop(
 
 def _batch(crops: list[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous().float().div_(255)  # (N, 3, side, side)
+
+
+def as_tensors(pair: Pair) -> tuple[Tensor, Tensor]:
+    """A whole pair as float32 RGB in [0,1]: small (1,3,h,w) and large (1,3,H,W)."""
+    return _batch([pair.small]), _batch([pair.large])

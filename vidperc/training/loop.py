@@ -101,6 +101,14 @@ class Progress:
     waited: float
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a training ends with: the network's file, and what was measured of it."""
+
+    path: Path
+    figures: str
+
+
 def checkpoint_path(name: str, folder: Path) -> Path:
     """Where an interrupted training of the network of this name goes on from."""
     return folder / f"{name}.checkpoint.safetensors"

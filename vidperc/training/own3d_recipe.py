@@ -15,8 +15,9 @@ from vidperc.perception.own3d import ARCHITECTURE, Own3d
 from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
-from vidperc.training.loop import Paid, Schedule, checkpoint_path, train
+from vidperc.training.loop import Made, Paid, Schedule, checkpoint_path, train
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
+from vidperc.training.processes import Processes
 from vidperc.training.scenes import read_scenes
 
 _CHECKPOINT_EVERY = 500  # steps
@@ -69,9 +70,23 @@ class Own3dRecipe:
         """Of the network, without the layer that answers."""
         return sum(value.numel() for value in Own3d().parameters())
 
+    @property
+    def told(self) -> str:
+        """What is made, in a few words."""
+        return f"3D, {self.parameters} parameters"
 
-def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int, say: Say, asked: str) -> Path:
-    """Train the network of a recipe and write it to FOLDER/NAME.safetensors; returns that path.
+
+def follow_own3d(
+    recipe: Own3dRecipe,
+    data: Path,
+    folder: Path,
+    *,
+    threads: int,
+    say: Say,
+    asked: str,
+    processes: Processes | None = None,
+) -> Made:
+    """Train the network of a recipe and write it to FOLDER/NAME.safetensors.
 
     data: the folder that holds the recipe's files and folders. folder: gets the checkpoint too. asked: how the command
     line names the recipe, for the card. say: is told what happens, a line each time.
@@ -108,6 +123,7 @@ def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int,
         validate=measure,
         every=min(_CHECKPOINT_EVERY, schedule.steps),
         say=say,
+        processes=processes,
     )
     path = folder / f"{recipe.name}.safetensors"
     found = measure(network)
@@ -117,8 +133,10 @@ def follow_own3d(recipe: Own3dRecipe, data: Path, folder: Path, *, threads: int,
     )
     shipped = network.folded()
     balance(shipped, lessons(material, range(_BALANCED), _BALANCE_SEED)[0])
-    _write(shipped, recipe, path, figures=f"on held-out scenes: {figures}", command=f"vidperc train {asked}")
-    return path
+    figures = f"on held-out scenes: {figures}"
+    if processes is None or processes.first:
+        _write(shipped, recipe, path, figures=figures, command=f"vidperc train {asked}")
+    return Made(path, figures)
 
 
 def _material(recipe: Own3dRecipe, data: Path, videos: Sequence[str], images: Sequence[str], say: Say) -> Material:
