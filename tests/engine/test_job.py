@@ -404,10 +404,12 @@ def test_another_container_keeps_sound_and_times(suffix, source, pool, tmp_path)
         (".mp4", "prores_ks", "clip_x2.mkv"),
         (".mov", "libvpx-vp9", "clip_x2.mkv"),
         (".ts", None, "clip_x2.mkv"),
+        (".webm", None, "clip_x2.webm"),
+        (".webm", "libx264", "clip_x2.mkv"),
     ],
 )
 def test_an_output_without_a_name_is_called_after_the_source(suffix, codec, wanted, pool, tmp_path):
-    clip = make_clip(tmp_path / f"clip{suffix}", frames=5)
+    clip = make_clip(tmp_path / f"clip{suffix}", frames=5, codec="libvpx-vp9" if suffix == ".webm" else "libx264")
     ready = prepare_job(Job(source=clip, pipeline=TWICE, codec=codec), pool)
     assert ready.output == tmp_path / wanted
 

@@ -268,7 +268,7 @@ def test_a_change_of_size_in_mid_stream_is_told_as_what_it_is(tmp_path):
     command = [sys.executable, "-m", "vidperc", "upscale", "in.h264", "-m", "bicubic", "-o", "out.mp4", "--no-progress"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, text=True, env=ENVIRONMENT)
     (line,) = [line for line in " ".join(ran.stderr.split()).split("in.h264: ") if "mid-stream" in line]
-    assert line.startswith("the size of the picture changes in mid-stream: 5 frames were scaled")
+    assert line.startswith("converted: video, size: it changes in mid-stream; 5 frames were scaled")
     assert "damaged" not in ran.stderr
     video = ffprobe_video(tmp_path / "out.mp4")
     assert (video["width"], video["height"], int(video["nb_frames"])) == (192, 128, 10)

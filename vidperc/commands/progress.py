@@ -146,12 +146,7 @@ class Display(Watcher):
         self._fates("not kept", sentences(report.fidelity, "dropped", unasked=True))
         of_guide = {name: n for name, n in report.damage.items() if n and name.startswith("guide_")}
         damage = {name: n for name, n in report.damage.items() if n and name != "packets" and name not in of_guide}
-        rescaled = damage.pop("rescaled_frames", 0)
-        if rescaled:
-            self._line(
-                f"{self._name}: the size of the picture changes in mid-stream: {rescaled} frames were scaled to that "
-                f"of the first; split the file there to enlarge each part on its own"
-            )
+        damage.pop("rescaled_frames", None)  # told as what became of the size
         if report.frames_out != report.frames_in:
             damage["frames announced"] = report.frames_in
             damage["frames decoded"] = report.frames_out

@@ -49,7 +49,7 @@ from vidperc.video.fates import Fate, sentences
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
-from vidperc.video.picture_fates import container_fate, picture_fates, time_fate
+from vidperc.video.picture_fates import container_fate, picture_fates, reading_fates, time_fate
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.rehearsal import Rehearsal, rehearse
@@ -226,9 +226,10 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         rehearsal = Rehearsal(copied=lost)
     pictures = (
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
-        *picture_fates(info, encoder),
+        *picture_fates(info, encoder, output),
         *frame_fates(job.source, encoder.codec),
         *time_fate(info, origin, output),
+        *reading_fates(stored[0], deinterlace=job.deinterlace, turned=bool(turn) and bare is None),
     )
     if job.strict:
         _refuse_losses(job, [*pictures, *rehearsal.copied.fates])
@@ -372,6 +373,7 @@ def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
         bits=info.bits,
         alpha=info.alpha,
         suffix=suffix,
+        source_codec=info.codec,
         codec=job.codec,
         quality=job.quality,
         preset=job.preset,

@@ -20,6 +20,7 @@ from vidperc.errors import VidpercError
 from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part
+from vidperc.video.picture_fates import size_fate
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +299,11 @@ def _finish(
         window=plan.window,
         time_error_seconds=delivery.time_error,
         streams=stream_report(delivery.copied.fates),
-        fidelity=[*ready.picture_fates, *delivery.copied.fates],
+        fidelity=[
+            *ready.picture_fates,
+            *size_fate(counts.get("rescaled_frames", 0), plan.source_width, plan.source_height),
+            *delivery.copied.fates,
+        ],
         layout=plan.layout,
         color={"source": asdict(plan.color), "output": asdict(plan.output_color)},
         encoder=asdict(plan.encoder),

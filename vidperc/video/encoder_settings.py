@@ -33,6 +33,7 @@ class Recipe:
 
 # Encoders whose transparency players show; that of libx265 none does but Apple's.
 _ALPHA_ENCODERS = frozenset({"libvpx", "libvpx-vp9", "ffv1", "prores_ks", "prores", "png", "qtrle", "utvideo"})
+_AV1 = frozenset({"av1", "libdav1d", "libaom-av1"})  # decoders
 _HOLDS_NO_ALPHA = frozenset({".mp4", ".m4v"})
 
 # libx264 and libx265 complain about a wrong preset on stderr, where no capture reaches.
@@ -87,9 +88,12 @@ def choose_encoder(
     threads: int = 1,
     alpha: bool = False,
     suffix: str = "",
+    source_codec: str = "",
     hdr: HdrMetadata | None = None,
 ) -> EncoderSettings:
     """The settings for an output: libx264 for 8-bit sources, libx265 above, unless the user names another.
+
+    WebM takes neither: there it is libvpx-vp9, or libsvtav1 above 8 bits and for a source in AV1 (source_codec).
 
     quality: written to the encoder's own quality option (crf, cq); options: the user's, which win over ours.
     alpha: the source has transparency, which is kept where the encoder takes it. suffix: of the output's name, as far
@@ -98,6 +102,8 @@ def choose_encoder(
     Raises VidpercError for an unknown encoder, or a pixel format that it does not take.
     """
     usual = "libx264" if bits <= 8 else "libx265"
+    if suffix == ".webm":  # the VP9 of FFmpeg's wheel has 8 bits
+        usual = "libvpx-vp9" if bits <= 8 and source_codec not in _AV1 else "libsvtav1"
     if alpha and suffix not in _HOLDS_NO_ALPHA:
         usual = "prores_ks" if suffix == ".mov" else "libvpx-vp9" if bits <= 8 or suffix == ".webm" else "ffv1"
     encoder = _encoder(codec or usual)

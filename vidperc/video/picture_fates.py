@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vidperc.ops.layout import PixelLayout
+from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Fate
 from vidperc.video.hdr import lost_hdr
@@ -37,6 +38,35 @@ def time_fate(source: VideoInfo, origin: int, output: Path) -> Iterator[Fate]:
     if origin and made is not None:
         later = f"{float(-origin * source.time_base):.3f} s"
         yield _changed("file", "start", f"the source begins before 0, where {made} shows nothing; all is {later} later")
+
+
+def reading_fates(stored: VideoInfo, *, deinterlace: Deinterlace, turned: bool) -> Iterator[Fate]:
+    """What becomes of fields and of a rotation that the pictures get. stored: the source before it is read so.
+
+    A rotation that is kept as a mark is found when the output is read again.
+    """
+    if stored.interlaced and deinterlace:
+        made = "a picture is made of every field" if deinterlace == "field" else "a picture is made of every frame"
+        yield Fate(subject="video", field="interlacing", outcome="converted", reason=made, asked=True)
+    elif stored.interlaced:
+        reason = (
+            "both fields of a frame stay woven in one picture, which says no more that it is interlaced; --deinterlace "
+            "makes whole pictures"
+        )
+        yield _lost("interlacing", reason)
+    if turned:
+        reason = "the pictures are turned and the mark is gone"
+        yield Fate(subject="video", field="rotation", outcome="converted", reason=reason, asked=True)
+
+
+def size_fate(frames: int, width: int, height: int) -> Iterator[Fate]:
+    """What becomes of frames of another size in mid-stream. frames: how many there are. width, height: of the first."""
+    if frames:
+        reason = (
+            f"it changes in mid-stream; {frames} frames were scaled to the first one's {width}x{height}; split the "
+            f"file there to enlarge each part on its own"
+        )
+        yield _changed("video", "size", reason)
 
 
 def picture_fates(source: VideoInfo, encoder: EncoderSettings, output: Path) -> Iterator[Fate]:

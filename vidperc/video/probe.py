@@ -107,7 +107,7 @@ def probe(path: Path, *, limits: Limits | None = None) -> VideoInfo:
             rate=stream.average_rate or stream.guessed_rate or Fraction(25),
             sample_aspect=stream.sample_aspect_ratio or None,
             rotation=frame.rotation,
-            display_matrix=_display_matrix(frame),
+            display_matrix=display_matrix(frame),
             interlaced=frame.interlaced_frame,
             alpha=_transparent(frame, context.name),
             color=color,
@@ -174,7 +174,8 @@ def _transparent(frame: VideoFrame, codec: str) -> bool:
     return codec != "gif" or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
 
 
-def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+    """How a player turns and mirrors a frame, as VideoInfo has it."""
     try:
         item = cast("dict[str, Any]", frame.side_data).get("DISPLAYMATRIX")
     except ValueError:  # PyAV gives up on all side data when it does not know the type of one; the angle remains

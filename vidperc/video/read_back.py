@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
-from vidperc.video.probe import VideoInfo
+from vidperc.video.probe import VideoInfo, display_matrix, first_frame
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
+    from av.video.frame import VideoFrame
 
 # Of the program that wrote the track, or of the container's own making; an attachment's are how it is found.
 TECHNICAL_TAGS = frozenset(
@@ -30,6 +31,9 @@ def read_back(path: Path, source: VideoInfo, copied: Copied, *, excerpt: bool) -
     """Compare a finished output with its source, as compare_with_source() does. excerpt: its chapters were cut."""
     with open_input(source.path) as container, open_input(path) as output:
         compare_with_source(container, output, copied, copied.places, main=source.stream, chapters=not excerpt)
+        if source.rotation or source.display_matrix is not None:
+            frame = first_frame(output, output.streams.video[0], path)
+            compare_rotation(frame, source, copied, output.format.name.partition(",")[0])
 
 
 def compare_with_source(
@@ -55,6 +59,19 @@ def compare_with_source(
     _compare_tags(source.metadata, output.metadata, copied, "file", container, without=frozenset())
     if chapters and source.chapters():
         _compare_chapters(source.chapters(), output.chapters(), copied, container)
+
+
+def compare_rotation(found: VideoFrame, source: VideoInfo, copied: Copied, container: str) -> None:
+    """Add to `copied` whether the output states how its picture is turned. found: its first frame."""
+    if source.rotation == 0 and source.display_matrix is None:
+        return
+    same = found.rotation == source.rotation and (
+        source.display_matrix is None or display_matrix(found) == source.display_matrix
+    )
+    if same:
+        copied.keep("video", "rotation")
+    else:
+        copied.drop("video", f"{container} does not hold it; --bake-rotation turns the pictures instead", "rotation")
 
 
 def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, container: str) -> None:

@@ -17,8 +17,8 @@ from vidperc.video.copied import Lane, copy_chapters, copy_streams, copy_tags, c
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.output import CONTAINERS, container_options, new_video_stream, open_template
-from vidperc.video.probe import VideoInfo
-from vidperc.video.read_back import compare_with_source
+from vidperc.video.probe import VideoInfo, first_frame
+from vidperc.video.read_back import compare_rotation, compare_with_source
 from vidperc.video.source import tolerant_packets
 
 # Packets that are read for the first of every stream; one that comes later is taken at its header's word.
@@ -112,6 +112,9 @@ def _attempt(
         leave_out_empty(output, lanes, copied)
         with av.open(io.BytesIO(written.getvalue()), "r", metadata_errors="surrogateescape") as result:
             compare_with_source(container, result, copied, copied.places, main=source.stream, chapters=chapters)
+            if source.rotation or source.display_matrix is not None:
+                frame = first_frame(result, result.streams.video[0], source.path)
+                compare_rotation(frame, source, copied, result.format.name.partition(",")[0])
     return copied
 
 
