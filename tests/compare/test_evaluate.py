@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, picture
 from tests.metrics import made_up
+from tests.recurrent_files import save_recurrent
 from vidperc.compare.degradations import Degradation, eight_bits
 from vidperc.compare.enlarging import find_clips, pipeline_of, read_picture, show_enlarged
 from vidperc.compare.evaluate import Table, evaluate
@@ -169,6 +170,26 @@ def test_holding_steady_makes_other_frames(data, means) -> None:
     assert torch.equal(plain[0].frames[1], steadied[0].frames[1])
     assert not torch.equal(plain[3].frames[1], steadied[3].frames[1])
     assert Candidate(model="fast", steady=0.9).shown == "fast, steady 0.9"
+
+
+def test_a_recurrent_network_has_motion_of_small_frames_and_takes_stills_too(data, means, tmp_path) -> None:
+    model = str(save_recurrent(tmp_path / "mine.safetensors", settle=5))
+    recurrent, steadied = Candidate(model=model), Candidate(model=model, steady=0.5)
+    kinds = [[s.kind for s in pipeline_of(n, 2, Placement()).spec.stages] for n in (recurrent, steadied, BICUBIC)]
+    assert kinds == [["motion", "upscale"], ["motion", "upscale", "steady"], ["upscale"]]
+    (clip, _) = find_clips(data / "clips")
+    frames = list(clip.frames())
+
+    def enlarged(shots: list[int]) -> list[torch.Tensor]:
+        numbered = [(frame, shot) for (frame, _), shot in zip(frames, shots, strict=True)]
+        shown = show_enlarged(iter(numbered), pipeline_of(recurrent, 2, Placement()), Degradation(), 2, set())
+        return [moment.frames[1] for moment in shown]
+
+    moving, stills = enlarged([0] * 4), enlarged([0, 1, 2, 3])
+    assert torch.equal(moving[0], stills[0])
+    assert not any(torch.equal(one, other) for one, other in zip(moving[1:], stills[1:], strict=True))
+    images, clips = run(an_evaluation(sets=(IMAGES, CLIPS), networks=(BICUBIC, recurrent)), data, means)
+    assert all(row.means["psnr@y601,crop2"] for table in (images, clips) for row in table.rows)
 
 
 def test_clips_together_have_one_frechet_distance(means, tmp_path) -> None:

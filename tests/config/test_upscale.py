@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.recurrent_files import save_recurrent
 from vidperc.config.upscale import USUAL_STEADY, upscale_pipeline
 from vidperc.errors import VidpercError
 from vidperc.stages.motion import FindMotion
@@ -36,3 +37,19 @@ def test_settings_reach_the_stages_that_hold():
 def test_a_strength_that_cannot_be_is_refused(strength, said):
     with pytest.raises(VidpercError, match=rf"^--steady {said}: wanted 0 to 1, "):
         upscale_pipeline(steady=strength)
+
+
+def test_motion_is_found_for_a_recurrent_network_and_once(tmp_path):
+    model = str(save_recurrent(tmp_path / "mine.safetensors", settle=5))
+    assert upscale_pipeline(model=model).stages == (FindMotion(), Upscale(model=model))
+    assert upscale_pipeline(settings=[f"upscale.model={model}"]).stages == (FindMotion(), Upscale(model=model))
+    assert upscale_pipeline(model=model, settings=["upscale.model=fast"]).stages == (Upscale(model="fast"),)
+    steadied = upscale_pipeline(model=model, steady=0.5, settings=["motion.preset=medium"])
+    assert steadied.stages == (FindMotion(preset="medium"), Upscale(model=model), Steady(strength=0.5))
+    resized = upscale_pipeline(model=model, resolution=720, settings=["motion.size=360"])
+    assert [stage.kind for stage in resized.stages] == ["motion", "upscale", "resize"]
+
+
+def test_motion_is_no_stage_where_no_network_needs_it():
+    with pytest.raises(VidpercError, match=r"^--set motion\.size=48: pipeline upscale has no stage 'motion'"):
+        upscale_pipeline(model="fast", settings=["motion.size=48"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.laws.recursive import Average, Blend
+from tests.recurrent_files import save_recurrent
 from vidperc.clip import Clip
 from vidperc.ops.layout import LAYOUTS
 from vidperc.pipeline import Pipeline, PipelineSpec
@@ -21,7 +23,7 @@ from vidperc.stages.upscale import Upscale
 
 FRAMES = 20
 CUT = 11
-NUMBER = 14  # of the stages below
+NUMBER = 15  # of the stages below
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def weights(tmp_path_factory):
     network = SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=4, upscale=2)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(network.state_dict(), path)
+    save_recurrent(path.with_name("recurrent.safetensors"))
     return str(path)
 
 
@@ -42,6 +45,7 @@ def stages(weights):
             Upscale(model=weights),
             Upscale(model="fast-x2"),
             Upscale(model="fast", scale=3),
+            Upscale(model=str(Path(weights).with_name("recurrent.safetensors"))),
         ],
         "resize": [Resize(resolution=50), Resize(resolution=32, kernel="bicubic")],
         "motion": [FindMotion(), FindMotion(estimator="farneback", size=30), FindMotion(preset="medium")],
