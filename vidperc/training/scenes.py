@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ import numpy as np
 from vidperc.ops.resize import resize
 from vidperc.training.clips import ClipPixels, to_pixels
 from vidperc.video.cuts import CutThresholds
-from vidperc.video.index import index_frames
-from vidperc.video.probe import probe
+from vidperc.video.index import FrameIndex, index_frames
+from vidperc.video.probe import VideoInfo, probe
 from vidperc.video.rgb import read_timed_rgb
 from vidperc.video.scan import find_cuts
 
@@ -45,7 +47,7 @@ def read_scenes(paths: Sequence[Path], *, side: int, least: int, say: Callable[[
         rate = float(info.rate)
         every = 2 if _USUAL_RATE[0] <= rate / 2 <= _USUAL_RATE[1] else 1
         usual = _USUAL_RATE[0] <= rate / every <= _USUAL_RATE[1]
-        cuts = {cut.pts for cut in find_cuts(info, index, CutThresholds())}
+        cuts = {index.pts[first] for first, _ in find_shots(info, index)[1:]}
         shrink = side / min(info.width, info.height)
         size = round(info.height * shrink), round(info.width * shrink)
         runs: list[list[ClipPixels]] = [[]]
@@ -58,3 +60,13 @@ def read_scenes(paths: Sequence[Path], *, side: int, least: int, say: Callable[[
         say(f"{path.name}: {len(found)} scenes, {sum(len(scene.frames) for scene in found)} frames")
         scenes += found
     return scenes
+
+
+def find_shots(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
+    """The shots of a video: the place of the first frame in index.pts, and the one behind the last.
+
+    Raises VidpercError when the file cannot be read.
+    """
+    cuts = find_cuts(info, index, CutThresholds())
+    borders = [0, *(bisect_left(index.pts, cut.pts) for cut in cuts), len(index.pts)]
+    return [(first, behind) for first, behind in pairwise(borders) if first < behind]

@@ -1,0 +1,160 @@
+"""What clips are made of: videos, folders of frames, and images for a made-up camera; and what is never learnt from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from vidperc.errors import VidpercError
+from vidperc.video.stills import SUFFIXES, still_paths
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
+    *(".wmv", ".flv", ".3gp", ".ogv", ".y4m", ".mxf"),
+)
+
+Part = Literal["learnt", "held_out"]
+
+_ENDS = 1 << 16  # bytes of a file's beginning and end that tell it from another of its length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What training clips are made of, all of it inside the data folder.
+
+    videos: files, folders of video files, and folders of frames: a folder of numbered images is a clip, and one of
+        such folders is many. images: folders of sharp images over which a made-up camera moves.
+    share_of_images: of the clips, 0 to 1, where there are videos and images.
+    count: clips in all. frames: of each. side: of their large frames in pixels.
+    sizes: factors of at most 1, one of which every clip is shrunk by before it is cut: video is mostly softer than its
+        number of pixels, and sharp again at half the size.
+    degradation: what the small frames are made by: bicubic; bd, a Gaussian of sigma 1.5 and one pixel of many; or
+        real, what cameras and codecs do (`draw_degradation`), drawn once for each clip.
+    flow: exact, where it is known because the clip was made up; found, by the estimator that pipelines use, so that
+        training sees the motion that running has. Videos have only the latter.
+    held_out: names or globs of files, and of folders of frames, that are never learnt from.
+    """
+
+    videos: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    share_of_images: float = 0.5
+    count: int = 400
+    frames: int = 10
+    side: int = 192
+    sizes: tuple[float, ...] = (1.0,)
+    degradation: Literal["bicubic", "bd", "real"] = "bicubic"
+    flow: Literal["exact", "found"] = "found"
+    held_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.videos and not self.images:
+            raise ValueError("videos: got none, and no images, wanted the name of a folder")
+        if not 0 <= self.share_of_images <= 1:
+            raise ValueError(f"share_of_images: got {self.share_of_images:g}, wanted 0 to 1")
+        if self.count < 1:
+            raise ValueError(f"count: got {self.count}, wanted at least 1")
+        if self.frames < 2:
+            raise ValueError(f"frames: got {self.frames}, wanted at least 2")
+        if self.side < 32:
+            raise ValueError(f"side: got {self.side}, wanted at least 32 pixels")
+        if not self.sizes or not all(0 < size <= 1 for size in self.sizes):
+            raise ValueError(f"sizes: got {list(self.sizes)}, wanted factors above 0 and at most 1")
+
+    def check(self, scale: int) -> None:
+        """Raises ValueError, beginning with the field, where clips of it cannot be made small by this scale."""
+        multiple = 2 * scale if self.degradation == "real" else scale  # 4:2:0 has half the colour each way
+        if self.side % multiple or self.side // scale < 16:
+            raise ValueError(
+                f"side: got {self.side}, wanted a multiple of {multiple}, and at least {16 * scale} pixels"
+            )
+
+    @property
+    def image_share(self) -> float:
+        """Of the clips, as it comes out where there are only videos or only images."""
+        return 0.0 if not self.images else self.share_of_images if self.videos else 1.0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a material names, in order. frame_folders: each a clip of numbered images."""
+
+    videos: tuple[Path, ...]
+    frame_folders: tuple[Path, ...]
+    images: tuple[Path, ...]
+
+
+def find_sources(material: Material, data: Path, part: Part = "learnt") -> Sources:
+    """The files of a material that are learnt from, or those that are held out.
+
+    data: the folder that holds all. Raises VidpercError for a name that is not there, a folder with nothing of the
+    kind in it, something held out that there is nothing of, and where nothing is left.
+    """
+    videos, folders = _footage(data, material.videos)
+    images = [path for name in material.images for path in still_paths(data / name)]
+    everything = (*videos, *folders, *images)
+    for pattern in material.held_out:
+        if not any(_matches(path, data, pattern) for path in everything):
+            raise VidpercError(
+                f"held_out: {pattern!r} is none of the {len(everything)} files found in {data}; wanted a name or a "
+                f"glob such as {everything[0].name!r}"
+            )
+
+    def chosen(paths: Sequence[Path]) -> tuple[Path, ...]:
+        held = {path for path in paths if any(_matches(path, data, name) for name in material.held_out)}
+        return tuple(path for path in paths if (path in held) == (part == "held_out"))
+
+    sources = Sources(chosen(videos), chosen(folders), chosen(images))
+    if not (sources.videos or sources.frame_folders or sources.images):
+        kept = "held out of training, wanted some to learn from" if part == "learnt" else "learnt from, wanted some not"
+        raise VidpercError(f"{data}: all of the {len(everything)} files found are {kept}; change held_out")
+    return sources
+
+
+def fingerprint(sources: Sources) -> list[str]:
+    """A line for each file that changes when its content does."""
+    frames = [path for folder in sources.frame_folders for path in still_paths(folder)]
+    return [_told(path) for path in (*sources.videos, *frames, *sources.images)]
+
+
+def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """Video files, and folders of frames."""
+    videos: list[Path] = []
+    folders: list[Path] = []
+    for name in names:
+        path = data / name
+        if path.is_file():
+            videos.append(path)
+            continue
+        found = sorted(file for file in path.glob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+        inside = [folder for folder in (path, *sorted(path.glob("*/"))) if folder.is_dir() and _has_stills(folder)]
+        if not found and not inside:
+            got = "neither videos nor frames" if path.is_dir() else "no such file or folder"
+            raise VidpercError(
+                f"{path}: got {got}, wanted a video, a folder of videos ({', '.join(VIDEO_SUFFIXES[:5])}, ...) or of "
+                f"numbered {', '.join(SUFFIXES)} files; check the path"
+            )
+        videos += found
+        folders += inside
+    return list(dict.fromkeys(videos)), list(dict.fromkeys(folders))
+
+
+def _has_stills(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+
+
+def _matches(path: Path, data: Path, pattern: str) -> bool:
+    inside = path.relative_to(data).as_posix() if path.is_relative_to(data) else path.as_posix()
+    return fnmatchcase(path.name, pattern) or fnmatchcase(inside, pattern)
+
+
+def _told(path: Path) -> str:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest = hashlib.sha256(file.read(_ENDS))
+        file.seek(max(0, size - _ENDS))
+        digest.update(file.read())
+    return f"{path.name} {size} {digest.hexdigest()}"
