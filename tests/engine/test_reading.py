@@ -279,3 +279,16 @@ def test_a_rate_that_is_none_is_refused(tmp_path):
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
     assert ran.returncode == 1
     assert "--deinterlace fields: wanted frame" in " ".join(ran.stderr.split())
+
+
+def test_fields_that_no_mark_tells_are_told_of(pool, tmp_path):
+    marked = interlaced_clip(tmp_path / "marked.mp4")
+    plain = tmp_path / "in.mkv"
+    command = ["ffmpeg", "-v", "error", "-i", str(marked), "-vf", "setfield=prog", "-c:v", "ffv1", str(plain)]
+    subprocess.run(command, check=True)
+    assert ffprobe_video(plain).get("field_order", "progressive") in ("progressive", "unknown")
+    report = done(plain, tmp_path / "out.mkv", pool)
+    (warning,) = [remark for remark in report.remarks if "interlaced" in remark]
+    assert "looks interlaced, top field first" in warning and "--deinterlace frame" in warning
+    report = done(plain, tmp_path / "whole.mkv", pool, deinterlace="frame")
+    assert not [remark for remark in report.remarks if "interlaced" in remark]

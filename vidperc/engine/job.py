@@ -53,6 +53,7 @@ from vidperc.video.picture_fates import container_fate, picture_fates, reading_f
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.rehearsal import Rehearsal, rehearse
+from vidperc.video.weaving import field_warnings
 
 ENCODER_THREADS = 1
 HDR_TRANSFERS = frozenset({16, 18})  # H.273: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)
@@ -127,6 +128,7 @@ class Ready:
     identities: what tells the input, and the guide, from other files.
     info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
     origin: the time of the source that is 0 in an output of the whole.
+    woven: what the pictures of a source tell that is not marked as interlaced, as field_warnings() has it.
     cuts: pts of those that the user gave; None when they are to be found.
     bare: the form of an output that is no container; None for one.
     rehearsal: what the output takes of the source. picture_fates: what becomes of the picture itself.
@@ -144,6 +146,7 @@ class Ready:
     pts: tuple[int, ...]
     window: tuple[int, int] | None
     origin: int
+    woven: tuple[str, ...]
     cuts: tuple[int, ...] | None
     prepared: Prepared
     encoder: EncoderSettings
@@ -188,6 +191,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     info, index, turn = _as_read(job, info, index)
     pts, window = _selection(job, info, index)
     origin = 0 if window else origin_of(info, index)
+    woven = () if job.deinterlace or info.interlaced else field_warnings(job.source, *stored)
     cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
@@ -270,6 +274,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         pts=pts,
         window=window,
         origin=origin,
+        woven=woven,
         cuts=cuts,
         prepared=prepared,
         encoder=encoder,

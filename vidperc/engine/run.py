@@ -70,7 +70,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     ready = prepare_job(job, pool)
     for remark in ready.prepared.remarks:
         watcher.said(remark)
-    warned = warnings(ready.info, ready.encoder)
+    warned = [*warnings(ready.info, ready.encoder), *ready.woven]
     for warning in warned:
         watcher.warned(warning)
     if ready.output.exists() and not job.overwrite:
