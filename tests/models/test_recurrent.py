@@ -85,7 +85,7 @@ def test_it_sees_luma_what_was_made_where_it_is_now_and_its_hidden_state() -> No
     flow, visible = torch.zeros(1, 2, 8, 10), torch.ones(1, 1, 8, 10)
     flow[:, 0], visible[..., 0] = -1, 0
     base = enlarged(luma)
-    seen = see(shape, luma, base, flow, visible, before)
+    seen = torch.cat(see(luma, base, flow, visible, before), dim=1)
     assert seen.shape == (1, shape.inputs, 8, 10)
     assert torch.equal(seen[:, :1], luma - 0.5)
     detail = F.pixel_unshuffle(before.output.roll(2, dims=3) - base, 2)
@@ -95,12 +95,14 @@ def test_it_sees_luma_what_was_made_where_it_is_now_and_its_hidden_state() -> No
     assert not seen[..., :1][:, 1:].any(), "nothing is seen where the frame before did not show it"
 
 
-def test_the_first_frame_is_seen_as_one_of_which_nothing_was_visible() -> None:
+def test_the_first_frame_is_made_as_one_of_which_nothing_was_visible() -> None:
     luma, flow, _ = clip()
     before = Before(torch.rand(1, 1, 2 * HEIGHT, 2 * WIDTH), torch.rand(1, SHAPE.state, HEIGHT, WIDTH))
-    hidden = torch.zeros(1, 1, HEIGHT, WIDTH)
-    first = see(SHAPE, luma[:, 0], enlarged(luma[:, 0]), flow[:, 1], hidden, None)
-    assert torch.equal(see(SHAPE, luma[:, 0], enlarged(luma[:, 0]), flow[:, 1], hidden, before), first)
+    network, nothing = running(recurrent_network()), torch.zeros(1, 1, HEIGHT, WIDTH)
+    (first, left), (later, kept) = (
+        network.step(luma[:, 0], enlarged(luma[:, 0]), flow[:, 1], nothing, known, tile=0) for known in (None, before)
+    )
+    assert torch.equal(first, later) and torch.equal(left.hidden, kept.hidden)
 
 
 def test_where_a_flow_is_no_number_nothing_was_visible_and_nothing_breaks() -> None:
@@ -108,6 +110,8 @@ def test_where_a_flow_is_no_number_nothing_was_visible_and_nothing_breaks() -> N
     flow[0, 2, :, 10:20, 10:20], visible[0, 2, :, 6:24, 6:24] = torch.nan, 0
     made, _ = run(running(recurrent_network()), luma, flow, visible)
     assert bool(made.isfinite().all())
+    flow[0, 2, :, 10:20, 10:20] = 0
+    assert torch.equal(run(running(recurrent_network()), luma, flow, visible)[0], made)
 
 
 @pytest.mark.parametrize("size", [(20, 26), (74, 100)])
@@ -118,7 +122,7 @@ def test_motion_of_another_size_is_resized(size: tuple[int, int]) -> None:
     for height, width in (size, (HEIGHT, WIDTH)):
         flow = torch.tensor([2.0 * width / WIDTH, 1.0 * height / HEIGHT]).view(1, 2, 1, 1)
         flow, visible = flow.expand(1, 2, height, width).contiguous(), torch.ones(1, 1, height, width)
-        seen.append(see(SHAPE, luma, enlarged(luma), flow, visible, before))
+        seen.append(torch.cat(see(luma, enlarged(luma), flow, visible, before), dim=1))
     torch.testing.assert_close(seen[0], seen[1], atol=1e-4, rtol=0)  # vectors round at about 1e-6 of a pixel
 
 

@@ -11,7 +11,7 @@ warped and rearranged to the size of the input); the hidden state beside it afte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,33 +69,31 @@ class RecurrentShape(LumaShape):
 class Before:
     """What a frame leaves to the one after it.
 
-    output: (N,1,H,W) float32, the luma that was made. hidden: (N,state,h,w), from -1 to 1.
+    output: (N,1,H,W) float32, the luma that was made. hidden: (N,state,h,w) float32, from -1 to 1.
     """
 
     output: Tensor
     hidden: Tensor
 
 
-def see(
-    shape: RecurrentShape, luma: Tensor, base: Tensor, flow: Tensor, visible: Tensor, before: Before | None
-) -> Tensor:
-    """What the first convolution sees, (N,inputs,h,w) float32.
+def see(luma: Tensor, base: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, ...]:
+    """What a recurrent network sees of frames: parts (N,C,h,w) float32, which are `RecurrentShape.inputs` channels.
 
     luma: (N,1,h,w) float32 in [0,1]. base: (N,1,h*s,w*s), its bicubic. flow, visible: as `vidperc.clip.Motion` has
-    them, N frames at any size. before: None at the first frame of a shot.
+    them, N frames at any size. before: None at the first frame of a shot, where all but luma is zero and left out.
     """
     centred = luma - 0.5
     if before is None:
-        return F.pad(centred, (0, 0, 0, 0, 0, shape.inputs - 1))
+        return (centred,)
     height, width = luma.shape[-2:]
     large = base.shape[-2], base.shape[-1]
+    flow = flow.nan_to_num(0, 0, 0)  # where nothing was found; hidden there, but nothing times a NaN is one
     # Bicubic, because the detail passes here once for every frame that it stays, and bilinear would wear it off.
     output = warp(before.output, resize_flow(flow, large), mode="bicubic")
-    hidden = warp(before.hidden.float(), resize_flow(flow, (height, width)))
-    detail = F.pixel_unshuffle(output - base, shape.scale).mul(_GAIN)  # (N, s*s, h, w)
+    hidden = warp(before.hidden, resize_flow(flow, (height, width)))
     there = resize_mask(visible, (height, width))
-    hide = there == 0  # a mask and no product: where nothing was found, the flow need not be a number
-    return torch.cat([centred, detail.masked_fill(hide, 0), there, hidden.masked_fill(hide, 0)], dim=1)
+    detail = F.pixel_unshuffle(output - base, large[0] // height)  # (N, s*s, h, w)
+    return centred, detail * (there * _GAIN), there, hidden * there
 
 
 class RunningRecurrent:
@@ -122,17 +120,29 @@ class RunningRecurrent:
         """
         height, width = luma.shape[-2:]
         scale = self.shape.scale
-        seen = see(self.shape, luma, base, flow, visible, before).to(self._precision)
-        seen = F.pad(seen, (0, 0, 0, 0, 0, max(0, _LEAST_CHANNELS - self.shape.inputs)))
+        seen = self._packed(see(luma, base, flow, visible, before))
         details = torch.empty_like(base)
         cells = details.view(height, scale, width, scale)
-        hidden = seen.new_empty((1, self.shape.state, height, width))
+        hidden = luma.new_empty((1, self.shape.state, height, width))
         for row, column, made in through_layers(self._layers, seen, tile=tile, reach=self.shape.reach):
             rows, columns = slice(row.keep_start, row.keep_stop), slice(column.keep_start, column.keep_stop)
             enlarged = made[0, : scale * scale].view(scale, scale, *made.shape[2:])  # (s, s, high, wide)
             cells[rows, :, columns, :] = enlarged.permute(2, 0, 3, 1)
-            hidden[..., rows, columns] = made[:, scale * scale :].clamp(-1, 1)
-        return details, Before(base + details, hidden)
+            hidden[..., rows, columns] = made[:, scale * scale :]
+        return details, Before(base + details, hidden.clamp_(-1, 1))
+
+    def _packed(self, parts: Sequence[Tensor]) -> Tensor:
+        """Parts (1,C,h,w) as the first layer takes them, with zeros for what is missing, (1,inputs,h,w)."""
+        channels = max(self.shape.inputs, _LEAST_CHANNELS)
+        size = (1, channels, *parts[0].shape[-2:])
+        # A third of the time that joining, converting and reordering one after the other take.
+        seen = torch.empty(size, dtype=self._precision, device=parts[0].device, memory_format=torch.channels_last)
+        at = 0
+        for part in parts:
+            seen[:, at : at + part.shape[1]] = part.to(self._precision)
+            at += part.shape[1]
+        seen[:, at:] = 0
+        return seen
 
 
 def _widened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,7 +190,8 @@ class TrainableRecurrent(nn.Module):
         before: Before | None = None
         made: list[Tensor] = []
         for t in range(frames):
-            x = see(self.shape, luma[:, t], base[:, t], flow[:, t], visible[:, t], before)
+            x = torch.cat(see(luma[:, t], base[:, t], flow[:, t], visible[:, t], before), dim=1)
+            x = F.pad(x, (0, 0, 0, 0, 0, self.shape.inputs - x.shape[1]))
             x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
             for kernel, bias in body:
                 x = convolve_relu(x, kernel, bias)
@@ -189,7 +200,8 @@ class TrainableRecurrent(nn.Module):
             x = F.conv2d(x, kernel, bias.to(x.dtype), padding=1)
             details = x[:, : scale * scale].float()
             made.append(details)
-            before = Before(base[:, t] + F.pixel_shuffle(details, scale), F.hardtanh(x[:, scale * scale :]))
+            hidden = F.hardtanh(x[:, scale * scale :].float())
+            before = Before(base[:, t] + F.pixel_shuffle(details, scale), hidden)
         return torch.stack(made, dim=1)
 
     def folded(self) -> dict[str, Tensor]:
