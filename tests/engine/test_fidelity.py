@@ -258,3 +258,24 @@ def test_what_frames_hold_and_the_output_cannot_is_named(name, lost, carried):
     options = {"codec": "libvpx-vp9", "preset": None, "end": Fraction(1, 5)} if name.startswith("hls") else {}
     with pytest.raises(VidpercError, match=f"--strict, and this would be dropped: .*{lost}"):
         carried(TEST_DATA / "videos" / "awkward" / name, "out.mkv", strict=True, **options)
+
+
+@pytest.mark.skipif(TEST_DATA is None, reason="VIDPERC_TEST_DATA is not set; it names the folder of real videos")
+@needs_ffmpeg
+@pytest.mark.parametrize(("encoder", "suffix"), [("libx264", ".mp4"), ("libx264", ".ts"), ("mpeg2video", ".ts")])
+def test_captions_that_begin_late_are_found_and_stay(encoder, suffix, carried, tmp_path):
+    """Three seconds of another film come first, longer than the part of the video that is looked at."""
+    captioned = TEST_DATA / "videos" / "awkward" / "hls_cea608_vfr.ts"
+    before = "color=c=gray:s=640x360:r=24:d=3[a];[1:v]fps=24,setsar=1[b];[a][b]concat=n=2"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "nullsrc", "-i", str(captioned), "-filter_complex", before]
+    source = tmp_path / f"in{suffix}"
+    subprocess.run([*command, "-c:v", encoder, "-a53cc", "1", "-b:v", "2M", "-g", "24", str(source)], check=True)
+    wanted, text = captions(source)
+    assert wanted and wanted[0] >= 3
+    report = carried(source, "out.mkv", strict=True)
+    found, found_text = captions(report.output)
+    assert found_text == text
+    assert found == pytest.approx(wanted, abs=0.011)  # milliseconds of Matroska, then hundredths
+    assert ("captions", "kept") in outcomes(report, "video")
+    with pytest.raises(VidpercError, match="--strict, and this would be dropped: .*video, captions: ffv1"):
+        carried(source, "other.mkv", strict=True, codec="ffv1", preset=None)

@@ -231,7 +231,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pictures = (
         *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
         *picture_fates(info, encoder, output),
-        *frame_fates(job.source, encoder.codec),
+        *frame_fates(job.source, encoder.codec, captions=index.captions),
         *time_fate(info, origin, output),
         *reading_fates(stored[0], deinterlace=job.deinterlace, turned=bool(turn) and bare is None),
     )

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 # Encoders of FFmpeg that write them.
 WRITE_CAPTIONS = frozenset({"libx264", "libx265", "mpeg2video"})
 
-LOOK_FRAMES = 48  # from the start; captions come with most frames, or with a few in a second
+LOOK_FRAMES = 48  # from the start; captions come with most frames, or with a few in a second, where there are any yet
+
+# What marks them in a packet (ATSC A/53, part 4): country, provider, "GA94", kind 3; in MPEG-2 behind a start code.
+_MARKS = (b"\xb5\x00\x31GA94\x03", b"\x00\x00\x01\xb2GA94\x03")
 
 SMALL = 16  # pixels a side of the frame that carries them from the decoder to the encoder
+
+
+def carries_captions(packet: bytes) -> bool:
+    """Whether there are captions among what a packet holds, without decoding it."""
+    return any(mark in packet for mark in _MARKS)
 
 
 def has_captions(frame: VideoFrame) -> bool:
@@ -43,12 +51,12 @@ def _has_second_view(frame: VideoFrame) -> bool:
     return False
 
 
-def frame_fates(path: Path, codec: str) -> list[Fate]:
+def frame_fates(path: Path, codec: str, *, captions: bool = False) -> list[Fate]:
     """What becomes of what is in the frames beside their picture, as far as a video's beginning tells.
 
-    codec: the encoder's name. Nothing where there is nothing.
+    codec: the encoder's name. captions: packets anywhere in the video carry some. Nothing where there is nothing.
     """
-    captions = second_view = False
+    second_view = False
     for decoded in islice(read_frames(path), LOOK_FRAMES):
         captions = captions or has_captions(decoded.frame)
         second_view = second_view or _has_second_view(decoded.frame)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidperc.errors import VidpercError
+from vidperc.video.captions import carries_captions
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
 from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames
@@ -39,6 +40,7 @@ class FrameIndex:
     nbytes: of each frame's packet, in the order of pts; empty when they are not known.
     sequential: packets do not tell the times of display (raw streams, AVI with B-frames); frames are given times in
         their order, decoding always starts at the start.
+    captions: packets carry some.
     """
 
     pts: tuple[int, ...]
@@ -46,6 +48,7 @@ class FrameIndex:
     last_duration: int
     nbytes: tuple[int, ...] = ()
     sequential: bool = False
+    captions: bool = False
 
     def between(self, start: int | None, stop: int | None) -> tuple[int, ...]:
         """The pts with start <= pts < stop; None leaves a side open."""
@@ -80,6 +83,7 @@ def index_frames(path: Path) -> FrameIndex:
     durations: dict[int, int] = {}
     sizes: dict[int, int] = {}
     untimed = 0
+    captions = False
     with open_input(path) as container:
         stream = video_stream(container, path)
         rate = stream.average_rate or stream.guessed_rate
@@ -101,6 +105,7 @@ def index_frames(path: Path) -> FrameIndex:
                 break
             if packet.size == 0:
                 continue
+            captions = captions or carries_captions(bytes(packet))
             if packet.pts is None:
                 untimed += 1
                 continue
@@ -122,7 +127,7 @@ def index_frames(path: Path) -> FrameIndex:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
     pts = tuple(sorted(set(times)))
     if untimed or len(pts) != len(times) or (reorders and times == list(pts) and not _shown_as_timed(path)):
-        return _count_frames(path)
+        return replace(_count_frames(path), captions=captions)
     usual = round(1 / (rate * tick)) if rate and tick else 1
     final = max(times)
     last = durations[final] or (final - pts[-2] if len(pts) > 1 else usual) or 1
@@ -133,6 +138,7 @@ def index_frames(path: Path) -> FrameIndex:
         keyframes=_keyframes(starts),
         last_duration=last,
         nbytes=tuple(sizes[time] for time in pts),
+        captions=captions,
     )
 
 
