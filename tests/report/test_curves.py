@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.report.pages import Reader
-from vidperc.report.curves import HALF, THIRD, WIDE, Point, Size, chart
+from vidperc.report.curves import HALF, THIRD, WIDE, Point, Size, chart, latest
 
 NAN, INF = float("nan"), float("inf")
 
@@ -89,3 +89,15 @@ def test_a_long_line_is_thinned_and_keeps_its_end() -> None:
     (path,) = (path["d"] for path in found.all("path") if path["class"] == "line")
     assert path.count("L") <= 401
     assert path.split("L")[-1].split()[0] == str(HALF.width - 14)
+
+
+def test_the_latest_value_is_where_the_curve_ends() -> None:
+    points: list[Point] = [(step, 5 + (-1) ** step) for step in range(1, 101)]
+    assert latest(points, smooth=False) == 6
+    smoothed = latest(points, smooth=True)
+    assert smoothed is not None
+    assert abs(smoothed - 5) < 0.5
+    ends = [drawn(points, smooth=smooth).all("circle")[-1]["cy"] for smooth in (False, True)]
+    assert float(ends[0]) < float(ends[1])
+    assert latest([(1, 2.0), (2, None), (3, 4.0), (4, NAN)], smooth=True) == 4
+    assert latest([(1, NAN)], smooth=True) is None

@@ -34,6 +34,16 @@ HALF = Size(489, 210, 5, 4)
 THIRD = Size(310, 150, 4, 3)
 
 
+def latest(points: Sequence[Point], *, smooth: bool) -> float | None:
+    """Where the curve of `chart` ends; None where there is none."""
+    runs = [_thinned(run) for run in _runs(points)]
+    count = sum(len(run) for run in runs)
+    if not runs:
+        return None
+    end = _smoothed(runs[-1], window=_window(count)) if smooth and count >= _SMOOTHED_FROM else runs[-1]
+    return end[-1][1]
+
+
 @dataclass(frozen=True)
 class _Plot:
     """Where the values of a chart are."""
@@ -77,12 +87,13 @@ def chart(
         parts.append(element("text", middle, "no numbers yet"))
     count = sum(len(run) for run in runs)
     smooths = smooth and count >= _SMOOTHED_FROM
+    window = _window(count)
     placed: list[tuple[float, float]] = []
     for run in runs:
         placed = [plot.place(point) for point in run]
         if smooths:
             parts.append(_line(placed, "raw"))
-            placed = [plot.place(point) for point in _smoothed(run, window=max(3, count // 25))]
+            placed = [plot.place(point) for point in _smoothed(run, window=window)]
         parts.append(_line(placed, "line"))
         # What stands alone has no line.
         dotted = placed if count <= _DOTTED_TO or len(placed) == 1 else []
@@ -114,6 +125,11 @@ def _thinned(run: list[tuple[float, float]]) -> list[tuple[float, float]]:
         return run
     groups = [run[first : first + each] for first in range(0, len(run) - 1, each)]
     return [(_mean([step for step, _ in group]), _mean([value for _, value in group])) for group in groups] + [run[-1]]
+
+
+def _window(count: int) -> int:
+    """Over how many of so many values a line is smoothed."""
+    return max(3, count // 25)
 
 
 def _smoothed(run: list[tuple[float, float]], *, window: int) -> list[tuple[float, float]]:

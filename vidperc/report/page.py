@@ -34,7 +34,7 @@ h3 { margin: 28px 0 10px; font-size: 15px; font-weight: 600; }
 .bar { margin: 30px 0 10px; height: 6px; border-radius: 3px; background: var(--edge); overflow: hidden; }
 .bar div { height: 100%; background: var(--line); }
 .split { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 2px 24px; max-width: none; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 14px; margin-top: 30px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 14px; margin-top: 30px; }
 .tile, .chart { background: var(--card); border: 1px solid var(--edge); border-radius: 10px; }
 .tile { padding: 14px 18px 16px; }
 .tile b { display: block; font-size: 29px; line-height: 1.25; font-weight: 600; letter-spacing: -0.02em; }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
-from vidperc.report.curves import HALF, THIRD, WIDE, Point, Size, chart
+from vidperc.report.curves import HALF, THIRD, WIDE, Point, Size, chart, latest
 from vidperc.report.markup import Html, element
 from vidperc.report.page import facts_list, page, section, table
 from vidperc.report.pictures import Shown, Strip
@@ -159,7 +159,7 @@ def _curves(told: TrainingPage) -> Html:
     if curves.terms and list(curves.terms.values()) != [curves.loss]:
         groups.append(_group(list(curves.terms.items()), last, THIRD, "charts thirds", smooth=True))
     figures = list(curves.figures.items())
-    size, kind = (HALF, "halves") if len(figures) in (1, 2, 4) else (THIRD, "thirds")
+    size, kind = {1: (WIDE, "whole"), 2: (HALF, "halves"), 4: (HALF, "halves")}.get(len(figures), (THIRD, "thirds"))
     if figures:
         groups.append(_group(figures, last, size, f"charts figures {kind}", smooth=False))
     groups.append(_group(list(curves.run.items()), last, THIRD, "charts run thirds", smooth=False))
@@ -173,13 +173,9 @@ def _curves(told: TrainingPage) -> Html:
 def _group(lines: list[tuple[str, Line]], last: int, size: Size, kind: str, *, smooth: bool) -> Html:
     made: list[Html] = []
     for name, line in lines:
-        found = _numbers(line)
-        caption = element(
-            "figcaption",
-            None,
-            element("span", None, name),
-            element("span", None, short(found[-1][1]) if found else ""),
-        )
+        end = latest(line, smooth=smooth)
+        told = [element("span", None, name), element("span", None, "" if end is None else short(end))]
+        caption = element("figcaption", None, *told)
         powers = None if smooth else False
         drawn = chart(name, line, last_step=last, size=size, smooth=smooth, powers=powers)
         made.append(element("figure", {"class": "chart"}, caption, drawn))
