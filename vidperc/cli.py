@@ -44,7 +44,11 @@ def _input(text: str) -> Path:
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(help="Videos, or folders of videos.", show_default=False, parser=_input),
+    typer.Argument(
+        help="Videos, images, or folders of either; frames/%05d.png for numbered images.",
+        show_default=False,
+        parser=_input,
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -101,6 +105,12 @@ BakeRotation = Annotated[
     bool,
     typer.Option(
         "--bake-rotation", help="Turn the pictures; else the mark that turns them is kept.", rich_help_panel=WHAT
+    ),
+]
+Fps = Annotated[
+    str | None,
+    typer.Option(
+        "--fps", help="Frames a second of images, as in 24 or 30000/1001; else 25.", metavar="RATE", rich_help_panel=IO
     ),
 ]
 MaxInputPixels = Annotated[
@@ -181,6 +191,7 @@ def upscale(
     context: typer.Context,
     inputs: Inputs,
     output: Output = None,
+    fps: Fps = None,
     scale: Annotated[
         int | None,
         typer.Option(
@@ -245,6 +256,7 @@ def run(
     pipeline: Annotated[str, typer.Argument(help="A YAML file, or a name from `pipelines list`.", show_default=False)],
     inputs: Inputs,
     output: Output = None,
+    fps: Fps = None,
     settings: Settings = None,
     start: Start = None,
     end: End = None,
@@ -302,6 +314,7 @@ def steady(
         ),
     ],
     output: Output = None,
+    fps: Fps = None,
     strength: Annotated[
         float | None,
         typer.Option("--strength", help="0 leaves frames as they are, up to 1; else 0.9.", rich_help_panel=WHAT),
@@ -342,9 +355,10 @@ def steady(
     _log(log_level)
     from vidperc.commands.videos import process_videos, video_options
     from vidperc.config.steady import steady_pipeline
+    from vidperc.video.images import has_images
 
-    if processed.is_dir():
-        raise VidpercError(f"{processed}: is a folder, wanted one video; each has a guide of its own")
+    if processed.is_dir() and not has_images(processed):
+        raise VidpercError(f"{processed}: is a folder, wanted one video, or its images; each has a guide of its own")
     spec = steady_pipeline(strength=strength, settings=settings or [])
     return process_videos(spec, video_options({**context.params, "inputs": [processed]}), label=spec.name)
 

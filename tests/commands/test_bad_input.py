@@ -120,7 +120,7 @@ def picture_file(path):
         container.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize("name", ["photo.png", "photo.mp4", "notes.txt", "notes.mp4", "notes.mkv", "random.mp4"])
+@pytest.mark.parametrize("name", ["photo.mp4", "notes.txt", "notes.mp4", "notes.mkv", "random.mp4"])
 def test_what_is_no_video(name, refused, tmp_path):
     path = tmp_path / name
     if name.startswith("photo"):
@@ -312,9 +312,9 @@ def test_the_input_as_output(how, overwrite, clip, refused, tmp_path):
     refused("upscale", "clip.mp4", "-o", output, *overwrite, told=["is the input itself", "choose another -o"])
 
 
-@pytest.mark.parametrize("name", ["out.avi", "out", "out.png", "out.mp4.part"])
+@pytest.mark.parametrize("name", ["out.avi", "out", "out.jpg", "out.mp4.part"])
 def test_an_ending_that_no_container_has(name, clip, refused):
-    refused("upscale", "clip.mp4", "-o", name, told=[name, "wanted one of .m4v, .mkv, .mov, .mp4, .webm"])
+    refused("upscale", "clip.mp4", "-o", name, told=[name, "wanted one of .m4v, .mkv, .mov, .mp4, .png, .webm, .y4m"])
 
 
 def test_a_file_as_the_folder_of_several_outputs(clip, refused, tmp_path):

@@ -6,13 +6,16 @@ from av import VideoFrame
 from vidperc.ops.color import planes_to_rgb, rgb_to_planes
 from vidperc.ops.layout import LAYOUTS
 
+DTYPES = {8: torch.uint8, 16: torch.uint16}  # of planes, by bits; else int16
 YUV = [name for name, layout in LAYOUTS.items() if layout.planes == 3 and not layout.rgb]
 
 
 def flat(layout, codes, size=(6, 8)):
     """Planes that hold one code each."""
     return [
-        torch.full(layout.plane_size(i, size[1], size[0]), code, dtype=torch.uint8 if layout.bits == 8 else torch.int16)
+        torch.full(layout.plane_size(i, size[1], size[0]), code, dtype=torch.int32).to(
+            DTYPES.get(layout.bits, torch.int16)
+        )
         for i, code in enumerate(codes)
     ]
 

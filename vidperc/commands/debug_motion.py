@@ -10,14 +10,17 @@ from pathlib import Path
 from vidperc.commands.progress import Display
 from vidperc.engine.cuts import given_cuts
 from vidperc.engine.job import Job
+from vidperc.engine.place import asked_form
 from vidperc.engine.plan import usable_cores
 from vidperc.engine.report import JobReport
 from vidperc.engine.run import Interrupted
 from vidperc.errors import VidpercError
 from vidperc.motion.table import check_size
 from vidperc.stages.motion import FindMotion
+from vidperc.video.bare import PNG
 from vidperc.video.drawing import IDENTITY
 from vidperc.video.identity import read_identity
+from vidperc.video.images import is_images
 from vidperc.video.probe import probe
 from vidperc.video.scan import find_cuts
 
@@ -39,6 +42,8 @@ def check_debug_motion(file: Path, jobs: Sequence[Job], *, dry_run: bool) -> Non
         raise VidpercError(f"{file.absolute().parent}: no such folder; make it first, or choose another --debug-motion")
     if not os.access(file.absolute().parent, os.W_OK):
         raise VidpercError(f"{file.absolute().parent}: may not be written; choose another --debug-motion")
+    if asked_form(job) is PNG or is_images(_source_of(job)):
+        raise VidpercError(f"--debug-motion {file}: shows videos, not images; make a video of them first")
     info = probe(_source_of(job))
     if file.exists() and any(file.samefile(read) for read in (job.source, _source_of(job))):
         raise VidpercError(f"--debug-motion {file}: is the input itself; choose another name")

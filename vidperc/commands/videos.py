@@ -28,9 +28,10 @@ from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.identity import read_identity
+from vidperc.video.images import has_images, is_images
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
-from vidperc.video.times import parse_seconds
+from vidperc.video.times import parse_rate, parse_seconds
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
@@ -47,6 +48,7 @@ class VideoOptions:
     inputs: tuple[Path, ...]
     guide: Path | None = None
     output: str | None = None  # as typed: a path would lose the slash at the end that means a folder
+    fps: str | None = None
     start: str | None = None
     end: str | None = None
     sample: str | None = None
@@ -196,13 +198,16 @@ def _facts(report: JobReport) -> dict[str, Any]:
 
 
 def _inputs(paths: Sequence[Path]) -> list[Path]:
-    """Every input; a folder stands for the videos in it that vidperc did not make itself."""
+    """Every input; a folder stands for the videos in it that vidperc did not make itself, or is one video in images."""
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
         videos = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+        if not videos and has_images(path):
+            found.append(path)
+            continue
         sources = [p for p in videos if read_identity(p) is None]
         if not sources:
             raise VidpercError(f"{path}: no video in this folder, wanted at least one file such as .mp4 or .mkv")
@@ -223,7 +228,13 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
     if options.output == "":
         raise VidpercError("-o: is empty, wanted a file or folder; is a variable of the command line not set?")
     output, folder = None if options.output is None else Path(options.output), None
-    if output is not None and (several or output.is_dir() or str(options.output).endswith(("/", os.sep))):
+    # The folder of images of an earlier run is what it made, not where it made it.
+    made = output is not None and output.is_dir() and is_images(path) and read_identity(output) is not None
+    if (
+        output is not None
+        and not (made and not several)
+        and (several or output.is_dir() or str(options.output).endswith(("/", os.sep)))
+    ):
         if output.is_file():
             raise VidpercError(f"-o {options.output}: is a file, wanted a folder for several inputs")
         output, folder = None, output
@@ -258,6 +269,7 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         start=start,
         end=end,
         sample=sample,
+        rate=None if options.fps is None else parse_rate(options.fps, "--fps"),
         cuts=cut_choice(options.cuts, options.cut_threshold, options.fade_threshold),
         codec=options.codec,
         quality=options.crf,

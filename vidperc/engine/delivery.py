@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from vidperc.engine.journal import sync
 from vidperc.errors import VidpercError
+from vidperc.video.bare import PNG
 from vidperc.video.fates import Copied
-from vidperc.video.output import Part, write_output
+from vidperc.video.images import image_paths, is_images, read_header, verify_images
+from vidperc.video.output import Part, packets_of, write_output
+from vidperc.video.png import job_chunk, notes_chunks, with_chunks
 from vidperc.video.read_back import read_back
 from vidperc.video.verify import verify_output
 from vidperc.video.y4m import verify_y4m, y4m_frames, y4m_header
@@ -40,9 +43,24 @@ def deliver(job: Job, ready: Ready, plan: Plan, parts: Sequence[Part], partial: 
 
     Raises VidpercError when it is not what it should be; OSError when the disk is full.
     """
+    if ready.bare is PNG:
+        return _images(job, ready, plan, parts, partial)
     delivery = (_container if ready.bare is None else _y4m)(job, ready, plan, parts, partial)
     sync(partial)
     return delivery
+
+
+def is_there(output: Path) -> bool:
+    """Whether there is something at an output's place; an empty folder is as good as none."""
+    return output.exists() and not (output.is_dir() and not any(output.iterdir()))
+
+
+def put_in_place(partial: Path, output: Path, journal: Path) -> None:
+    """Give a finished output its name; a folder that has it goes into the journal's, and away with that."""
+    if output.is_dir():
+        output.replace(journal / "replaced")
+    partial.replace(output)
+    sync(output.parent)
 
 
 def _container(job: Job, ready: Ready, plan: Plan, parts: Sequence[Part], partial: Path) -> Delivery:
@@ -91,6 +109,32 @@ def _y4m(job: Job, ready: Ready, plan: Plan, parts: Sequence[Part], partial: Pat
         join_seconds=joined - began,
         verify_seconds=perf_counter() - joined,
         nbytes=partial.stat().st_size,
+    )
+
+
+def _images(job: Job, ready: Ready, plan: Plan, parts: Sequence[Part], partial: Path) -> Delivery:
+    """One image, or a folder of them; each packet of a segment is the content of a file."""
+    began = perf_counter()
+    sources = image_paths(job.source) if is_images(job.source) else ()
+    if ready.place.folder:
+        partial.mkdir()
+    written: list[Path] = []
+    for part in parts:
+        for pts, content in zip(part.packet_pts, packets_of(part.path), strict=True):
+            notes = read_header(sources[pts]).notes if sources else {}
+            path = partial / ready.names[pts] if ready.place.folder else partial
+            path.write_bytes(with_chunks(content, [job_chunk(ready.key), *notes_chunks(notes)]))
+            written.append(path)
+    joined = perf_counter()
+    verify_images(partial, written, size=(plan.width, plan.height))
+    for path in written:
+        sync(path)
+    sync(partial)
+    return Delivery(
+        copied=ready.rehearsal.copied,
+        join_seconds=joined - began,
+        verify_seconds=perf_counter() - joined,
+        nbytes=sum(path.stat().st_size for path in written),
     )
 
 

@@ -101,7 +101,7 @@ def read_guide(path: Path, source: VideoInfo, index: FrameIndex) -> Guide:
     """
     if path.exists() and source.path.exists() and path.samefile(source.path):
         raise VidpercError(f"--guide {path}: is the input itself, wanted the video that it was made from")
-    info, guide = probe(path), index_frames(path)
+    info, guide = probe(path, rate=source.rate), index_frames(path)
     if len(guide.pts) != len(index.pts):
         raise VidpercError(
             f"--guide {path}: has {len(guide.pts)} frames, {source.path} has {len(index.pts)}; wanted the video that "

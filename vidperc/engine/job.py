@@ -17,7 +17,15 @@ from vidperc.engine.cuts import CutChoice, given_cuts, key_facts
 from vidperc.engine.guide import Guide, must_have_guide, read_guide
 from vidperc.engine.journal import input_identity, job_key, sha256_of
 from vidperc.engine.memory import PARENT_BYTES, free_bytes
-from vidperc.engine.place import check_output, default_output
+from vidperc.engine.place import (
+    Place,
+    asked_form,
+    asked_place,
+    check_place,
+    default_place,
+    image_names,
+    must_be_one,
+)
 from vidperc.engine.plan import (
     MAX_SEGMENT_FRAMES,
     Plan,
@@ -39,13 +47,15 @@ from vidperc.stages.stage import Stage
 from vidperc.stages.upscale import Upscale
 from vidperc.version import __version__
 from vidperc.video.as_read import deinterlaced_index, deinterlaced_info, origin_of, turn_of, turned_info
-from vidperc.video.bare import FORMS, Bare, bare_encoder, bare_fates
+from vidperc.video.bare import PNG, Bare, bare_encoder, bare_fates, form_fate
 from vidperc.video.captions import frame_fates
 from vidperc.video.compression import look_at_compression
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder import check_encoder, container_takes
 from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held_bytes
 from vidperc.video.fates import Fate, sentences
+from vidperc.video.image_fates import note_fates
+from vidperc.video.images import gaps_in_names, image_paths, is_images
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
@@ -74,6 +84,7 @@ class Job:
     bake_rotation: turn the pictures as players show them, instead of keeping the mark that tells how.
     overwrite: do the work again although the output exists.
     strict: refuse when anything of the source would be dropped.
+    rate: frames per second of images; None for 25. Videos have times.
     limits: what the source may state of itself.
     pipe: the output goes there as y4m, segment by segment; `output` is then a name in a folder of its own, where the
         job keeps its state until it ends.
@@ -101,6 +112,7 @@ class Job:
     bake_rotation: bool = False
     overwrite: bool = False
     strict: bool = False
+    rate: Fraction | None = None
     limits: Limits = field(default_factory=Limits)
     pipe: BinaryIO | None = None
 
@@ -131,6 +143,7 @@ class Ready:
     woven: what the pictures of a source tell that is not marked as interlaced, as field_warnings() has it.
     cuts: pts of those that the user gave; None when they are to be found.
     bare: the form of an output that is no container; None for one.
+    output, place: what will appear, and what it is. names: of the images in a folder, by their frames' pts.
     rehearsal: what the output takes of the source. picture_fates: what becomes of the picture itself.
     """
 
@@ -152,6 +165,8 @@ class Ready:
     encoder: EncoderSettings
     color: Color
     bare: Bare | None
+    place: Place
+    names: dict[int, str]
     rehearsal: Rehearsal
     picture_fates: tuple[Fate, ...]
     workers: int
@@ -169,13 +184,15 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     """
     pool.start(1)  # it imports torch while we read the input
     if job.output is not None:
-        check_output(job, job.output)
+        check_place(job, asked_place(job, job.output))
     videos = [job.source, *([] if job.guide is None else [job.guide])]
     for video in videos:
         if not video.is_file():
             probe(video, limits=job.limits)  # says why
     identities = {video: input_identity(video) for video in videos}
-    info = probe(job.source, limits=job.limits)
+    if job.rate is not None and not is_images(job.source):
+        raise VidpercError(f"--fps {job.rate}: is for images, and {job.source} is a video with times of its own")
+    info = probe(job.source, limits=job.limits, rate=job.rate)
     index = index_frames(job.source)
     guide = None
     if job.guide is not None:
@@ -185,7 +202,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pipeline, chosen = _choose_models(job, info, index)
     job = replace(job, pipeline=pipeline)
     stored = info, index
-    bare = FORMS.get(job.output.suffix.lower()) if job.output is not None else None
+    bare = asked_form(job)
     if bare is not None and (info.rotation or info.display_matrix is not None) and job.guide is None:
         job = replace(job, bake_rotation=True)  # it has no mark that could tell
     info, index, turn = _as_read(job, info, index)
@@ -209,6 +226,8 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     # A constant on CPUs, where several workers encode at once: neither they nor the machine may change the output.
     encoder = _encoder(job, info, ENCODER_THREADS if on_cpu else max(ENCODER_THREADS, cores))
     color = encoded_color(info.color, rgb=layout_of(encoder.pix_fmt).rgb, lines=prepared.height)
+    if bare is PNG:
+        color = replace(color, full_range=True)
     segment = check_encoder(
         encoder,
         width=prepared.width,
@@ -217,9 +236,12 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         rate=info.rate,
         color=color,
     )
+    place = default_place(job, info, prepared, segment) if job.output is None else asked_place(job, job.output)
     # Absolute: a relative name with a colon in it would be read as a protocol.
-    output = (job.output or default_output(job, info, prepared, segment)).absolute()
-    check_output(job, output)
+    place = replace(place, path=place.path.absolute())
+    check_place(job, place)
+    must_be_one(place, len(pts))
+    output = place.path / "any.png" if place.folder else place.path
     if bare is None:
         _must_take(output, segment, encoder.codec)
         rehearsal = rehearse(output, segment, info, keep_audio=job.keep_audio, excerpt=window is not None)
@@ -228,13 +250,17 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
             bare, stored[0], index, encoder, turned=bool(turn), keep_audio=job.keep_audio, excerpt=window is not None
         )
         rehearsal = Rehearsal(copied=lost)
+    asked = job.output is not None
     pictures = (
-        *container_fate(info, output, asked=job.output is not None, codec=encoder.codec),
+        *(container_fate(info, output, asked=asked, codec=encoder.codec) if bare is None else ()),
+        *([form_fate(bare, info, asked=asked)] if bare is not None else ()),
+        *note_fates(job.source, bare),
         *picture_fates(info, encoder, output),
-        *frame_fates(job.source, encoder.codec, captions=index.captions),
+        *(() if is_images(job.source) else frame_fates(job.source, encoder.codec, captions=index.captions)),
         *time_fate(info, origin, output),
         *reading_fates(stored[0], deinterlace=job.deinterlace, turned=bool(turn) and bare is None),
     )
+    names = image_names(job, place, pts) if place.folder else {}
     if job.strict:
         _refuse_losses(job, [*pictures, *rehearsal.copied.fates])
     facts = {
@@ -257,12 +283,15 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         "cuts": key_facts(job.cuts, cuts, looks_across=prepared.looks_across),
         "keep_audio": job.keep_audio,
         "reading": (job.deinterlace, job.bake_rotation),
-        "container": output.suffix.lower(),
+        "container": output.suffix.lower() if bare is not PNG else tuple(names.values())[:1],
+        "rate": None if job.rate is None else str(job.rate),
         "device": prepared.placement.device,
         "versions": versions(prepared),
     }
     return Ready(
-        output=output,
+        output=place.path,
+        place=place,
+        names=names,
         pipeline=pipeline,
         chosen=tuple(chosen),
         identities=identities,
@@ -330,6 +359,8 @@ def _as_read(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[VideoInfo, F
     if job.guide is not None and (job.deinterlace or job.bake_rotation):
         option = "--deinterlace" if job.deinterlace else "--bake-rotation"
         raise VidpercError(f"{option}: not with a guide, whose frames would no longer be those of the source")
+    if job.deinterlace and is_images(job.source):
+        raise VidpercError("--deinterlace: images are read as whole pictures; leave it out")
     turn = turn_of(info) if job.bake_rotation else NO_TURN
     if job.bake_rotation:
         info = turned_info(info, turn)
@@ -361,9 +392,10 @@ def _selection(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[tuple[int,
 
 def _encoder(job: Job, info: VideoInfo, threads: int) -> EncoderSettings:
     suffix = (job.output or job.source).suffix.lower()
-    if suffix in FORMS and job.output is not None:
+    bare = asked_form(job)
+    if bare is not None:
         return bare_encoder(
-            FORMS[suffix],
+            bare,
             source_pix_fmt=info.pix_fmt,
             alpha=info.alpha,
             codec=job.codec,
@@ -449,9 +481,15 @@ def versions(prepared: Prepared) -> dict[str, str]:
     return {"vidperc": __version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info, **prepared.versions}
 
 
-def warnings(info: VideoInfo, encoder: EncoderSettings) -> list[str]:
+def warnings(job: Job, info: VideoInfo, encoder: EncoderSettings) -> list[str]:
     """What of a source is not handled as its owner may expect."""
     found: list[str] = []
+    if is_images(job.source):
+        gaps = gaps_in_names(image_paths(job.source))
+        if gaps:
+            found.append(gaps)
+        if job.rate is None and asked_form(job) is not PNG:
+            found.append(f"images have no times, so they are shown at {info.rate} a second; --fps says otherwise")
     if info.interlaced:
         found.append(
             "the source is interlaced; its fields are enlarged as they are woven, which shows as combs where something "

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vidperc.engine.plan import Plan, Segment
 from vidperc.errors import VidpercError
+from vidperc.video.images import image_paths, is_images
 
 HASHED_EDGE_BYTES = 1 << 20
 
@@ -55,7 +56,15 @@ def sha256_of(path: Path) -> str:
 
 
 def input_identity(path: Path) -> dict[str, Any]:
-    """What tells an input from another: size, time of change, hash of its first and last MiB."""
+    """What tells an input from another: size, time of change, hash of its first and last MiB; of images, of all."""
+    if is_images(path):
+        images = image_paths(path)
+        states = [(image.name, image.stat().st_size, image.stat().st_mtime_ns) for image in images]
+        return {
+            "images": len(images),
+            "listing": hashlib.sha256(repr(states).encode()).hexdigest(),
+            "edges": [sha256_of(image) for image in (images[0], images[-1])],
+        }
     status = path.stat()
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -164,7 +173,10 @@ class Journal:
         try:
             self.folder.mkdir(exist_ok=True)
             for partial in self.folder.glob("*.partial*"):
-                partial.unlink(missing_ok=True)
+                if partial.is_dir():
+                    shutil.rmtree(partial)
+                else:
+                    partial.unlink(missing_ok=True)
         except OSError as error:
             self._lock.release()
             raise VidpercError(

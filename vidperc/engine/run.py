@@ -9,9 +9,9 @@ from pathlib import Path
 from time import perf_counter
 
 from vidperc.engine.cuts import cuts_for_plan
-from vidperc.engine.delivery import Outflow, deliver
+from vidperc.engine.delivery import Outflow, deliver, is_there, put_in_place
 from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
-from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity, sync
+from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.report import JobReport, stream_report
@@ -70,10 +70,10 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     ready = prepare_job(job, pool)
     for remark in ready.prepared.remarks:
         watcher.said(remark)
-    warned = [*warnings(ready.info, ready.encoder), *ready.woven]
+    warned = [*warnings(job, ready.info, ready.encoder), *ready.woven]
     for warning in warned:
         watcher.warned(warning)
-    if ready.output.exists() and not job.overwrite:
+    if is_there(ready.output) and not job.overwrite:
         made_by = read_identity(ready.output)
         if made_by and ready.key.startswith(made_by):
             return JobReport(
@@ -276,12 +276,11 @@ def _finish(
             kept = "its output is thrown away" if rendering.outflow is None else "its output is of no use"
             raise VidpercError(f"{path}: was changed while it was read, {kept}; run it again")
     if rendering.outflow is None:
-        if not job.overwrite and ready.output.exists():
+        if not job.overwrite and is_there(ready.output):
             raise VidpercError(
                 f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}"
             )
-        partial.replace(ready.output)
-        sync(ready.output.parent)
+        put_in_place(partial, ready.output, journal.folder)
     counts: dict[str, int] = {}
     for sidecar in sidecars:
         for name, value in sidecar.counts.items():

@@ -111,7 +111,7 @@ def planes_to_rgb(
 def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: bool, siting: int = 0) -> list[Tensor]:
     """Integer planes of one frame (3,H,W) of RGB, rounded to nearest and clamped to what the bits can hold.
 
-    The planes are uint8 for 8 bits and int16 above. Values outside [0,1] keep as much as the codes allow, so that
+    The planes are uint8 for 8 bits, int16 above, and uint16 for 16. Values outside [0,1] keep as much as the codes allow, so that
     whiter-than-white of a limited-range source survives.
     """
     luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
@@ -156,7 +156,7 @@ def _quantisation(bits: int, full_range: bool) -> tuple[float, float, float, flo
 
 def _quantised(plane: Tensor, span: float, zero: float, bits: int) -> Tensor:
     """The nearest whole codes, of those that the bits can hold, to plane * span + zero; (H,W) to (H,W)."""
-    whole = torch.uint8 if bits == 8 else torch.int16
+    whole = torch.uint8 if bits == 8 else torch.uint16 if bits == 16 else torch.int16
     out = torch.empty(plane.shape, dtype=whole, device=plane.device)
     # A few rows at a time, which stay in the cache; a GPU has better things to do than small steps.
     rows = max(1, _STRIP_SAMPLES // plane.shape[1]) if plane.device.type == "cpu" else plane.shape[0]

@@ -9,9 +9,11 @@ from pathlib import Path
 from av.codec.codec import find_best_pix_fmt_of_list
 
 from vidperc.errors import VidpercError
+from vidperc.ops.layout import LAYOUTS
 from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
 from vidperc.video.encoder_settings import EncoderSettings
-from vidperc.video.fates import Copied
+from vidperc.video.fates import Copied, Fate
+from vidperc.video.images import IMAGES
 from vidperc.video.index import FrameIndex
 from vidperc.video.opening import open_input
 from vidperc.video.planes import layout_of
@@ -47,7 +49,14 @@ Y4M = Bare(
     options={"level": "3", "g": "1", "slices": "4", "slicecrc": "1"},
 )
 
-FORMS = {".y4m": Y4M}
+PNG = Bare(
+    name="PNG",
+    codec="png",
+    formats=("rgb24", "rgba", "rgb48be", "rgba64be", "gray", "gray16be"),
+    options={"pred": "mixed"},
+)
+
+FORMS = {".y4m": Y4M, ".png": PNG}
 
 
 def bare_form(output: Path) -> Bare | None:
@@ -80,7 +89,7 @@ def bare_encoder(
     if pix_fmt is not None and pix_fmt not in form.formats:
         raise VidpercError(f"--pix-fmt {pix_fmt}: {form.name} has none, wanted one of {', '.join(form.formats)}")
     wanted = layout_of(source_pix_fmt).name
-    if not alpha:
+    if not alpha and wanted.replace("yuva", "yuv").replace("gbrap", "gbrp") in LAYOUTS:
         wanted = wanted.replace("yuva", "yuv").replace("gbrap", "gbrp")
     formats = [name for name in form.formats if alpha or not layout_of(name).alpha]
     best, _ = find_best_pix_fmt_of_list(formats, wanted, has_alpha=alpha)
@@ -98,7 +107,7 @@ def bare_fates(
     keep_audio: bool,
     excerpt: bool,
 ) -> Copied:
-    """What becomes of all that is not the picture itself.
+    """What becomes of all that is not the picture itself, for y4m; PNGs as frames have a time of 0 each.
 
     source: as it is stored. index: of the frames as they are read. turned: so are its pictures, as its mark wants it.
     excerpt: it starts at time 0, as was asked.
@@ -135,6 +144,11 @@ def bare_fates(
 
 def _times(form: Bare, source: VideoInfo, index: FrameIndex, *, excerpt: bool) -> Iterator[tuple[str, str]]:
     """Each property of the frames' times, and why it is lost; empty where it is kept."""
+    if source.container == IMAGES:
+        return
+    if form is PNG:
+        yield "times", f"images have none; the frames are in order, at {float(source.rate):g} a second"
+        return
     first = index.pts[0] * source.time_base
     if constant_rate(source, index):
         yield "times", ""
@@ -142,6 +156,15 @@ def _times(form: Bare, source: VideoInfo, index: FrameIndex, *, excerpt: bool) -
         yield "times", f"{form.name} has none; each frame comes, at {float(source.rate):g} a second; .mkv keeps them"
     if first and not excerpt:
         yield "start", f"its first frame is at {float(first):.3f} s, and comes at 0"
+
+
+def form_fate(form: Bare, source: VideoInfo, *, asked: bool) -> Fate:
+    """Whether the output has the source's form. asked: the user named the output."""
+    was = source.path.suffix.lower() or source.container
+    if (was, form) == (".y4m", Y4M) or (source.container, source.codec, form) == (IMAGES, "png", PNG):
+        return Fate(subject="file", field="container", outcome="kept")
+    why = f"{was} to {form.name}" + (", as -o says" if asked else ", which loses nothing")
+    return Fate(subject="file", field="container", outcome="converted", reason=why, asked=asked)
 
 
 def constant_rate(source: VideoInfo, index: FrameIndex) -> bool:
@@ -153,6 +176,9 @@ def constant_rate(source: VideoInfo, index: FrameIndex) -> bool:
 def _color(form: Bare, source: VideoInfo, encoder: EncoderSettings) -> Iterator[tuple[str, str]]:
     """Each property of the colours, and why it is lost."""
     color, layout = source.color, layout_of(encoder.pix_fmt)
+    if form is PNG:
+        yield "colour description", ""  # FFmpeg writes it as a cICP chunk
+        return
     stated = [
         f"{name} {code}"
         for name, code in (("primaries", color.primaries), ("transfer", color.transfer))

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidperc.video.images import is_images
 from vidperc.video.index import FrameIndex
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.probe import VideoInfo
-from vidperc.video.source import DECODE_ERRORS
+from vidperc.video.source import DECODE_ERRORS, read_frames
 
 # Codecs that keep what they are given, or nearly all of it.
 CLEAN_CODECS = frozenset({
@@ -91,6 +92,9 @@ def _looks(path: Path, index: FrameIndex) -> list[NDArray[np.uint8]]:
     places = [index.pts[len(index.pts) * place // _LOOKS] for place in range(_LOOKS)]
     keyframes = {before[-1] for pts in places if (before := index.keyframes_up_to(pts))}
     found: list[NDArray[np.uint8]] = []
+    if is_images(path):
+        shown = (next(read_frames(path, start=pts, stop=pts + 1)) for pts in sorted({*places}))
+        return [np.asarray(decoded.frame.to_ndarray(format="gray"), dtype=np.uint8) for decoded in shown]
     with open_input(path) as container:
         stream = video_stream(container, path)
         for _, dts in sorted(keyframes):

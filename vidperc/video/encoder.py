@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("SVT_LOG", "1")
 
 PRIVATE_SEGMENT_FORMAT = "matroska"
+PRIVATE_FORMATS = {"png": "nut"}  # of codecs that it does not hold
 
 # Frames by which decode times stay behind in a private file; more than any encoder reorders.
 DECODE_DELAY = 64
@@ -134,7 +135,8 @@ class Encoder:
         options = dict(settings.options)
         if self._layout.shift_x:
             options.setdefault("chroma_sample_location", SITING_NAMES[color.siting])
-        self._container = av.open(str(file) if isinstance(file, Path) else file, "w", format=PRIVATE_SEGMENT_FORMAT)
+        container = PRIVATE_FORMATS.get(settings.codec, PRIVATE_SEGMENT_FORMAT)
+        self._container = av.open(str(file) if isinstance(file, Path) else file, "w", format=container)
         self._stream: VideoStream = self._container.add_stream(  # pyright: ignore[reportAttributeAccessIssue]
             settings.codec, rate=rate, options=options
         )

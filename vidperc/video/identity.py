@@ -2,7 +2,7 @@
 
 Matroska and WebM carry it as a tag VIDPERC_JOB. MP4 and MOV would drop an unknown tag, so there it stands in a box of
 type "uuid" at the end of the file, which ISO/IEC 14496-12 (section 4.2) tells readers to skip. A y4m file has
-the beginning of it in its first line, where there is not much room.
+the beginning of it in its first line, where there is not much room; a PNG has it as text.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import av.error
 
+from vidperc.video.png import SIGNATURE, read_png_identity
 from vidperc.video.y4m import MAGIC, read_y4m_identity
 
 TAG = "VIDPERC_JOB"
@@ -34,6 +35,8 @@ def append_identity(path: Path, identity: str) -> None:
 
 def read_identity(path: Path) -> str | None:
     """The identity of the job that made a file, or its first digits; None when it carries none, or is no video."""
+    if path.is_dir():
+        return _read_folder(path)
     try:
         with path.open("rb") as file:
             start = file.read(12)
@@ -41,10 +44,22 @@ def read_identity(path: Path) -> str | None:
             return _read_box(path)
         if start.startswith(MAGIC):
             return read_y4m_identity(path)
+        if start.startswith(SIGNATURE):
+            return read_png_identity(path)
         with av.open(str(path), metadata_errors="surrogateescape") as container:
             return container.metadata.get(TAG)
     except (av.error.FFmpegError, OSError, ValueError):
         return None
+
+
+def _read_folder(path: Path) -> str | None:
+    """The identity that all files in a folder have; None where one has another, for then it is not ours to replace."""
+    found: set[str | None] = set()
+    for file in path.iterdir():
+        found.add(read_png_identity(file) if file.is_file() and file.suffix == ".png" else None)
+        if len(found) > 1:
+            return None
+    return found.pop() if found else None
 
 
 def _read_box(path: Path) -> str | None:

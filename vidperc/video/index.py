@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidperc.errors import VidpercError
 from vidperc.video.captions import carries_captions
+from vidperc.video.images import image_paths, is_images
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
 from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames
@@ -75,9 +76,14 @@ class FrameIndex:
 def index_frames(path: Path) -> FrameIndex:
     """Read all packets of the main video stream and return the times of its frames.
 
-    Frames that an edit list hides are left out. Nothing is decoded, unless packets carry no times of display.
+    Images count from 0, a tick each. Frames that an edit list hides are left out. Nothing is decoded, unless packets
+    carry no times of display.
     Raises VidpercError when the file cannot be read or holds no frame.
     """
+    if is_images(path):
+        sizes_of = tuple(image.stat().st_size for image in image_paths(path))
+        numbers = tuple(range(len(sizes_of)))
+        return FrameIndex(pts=numbers, keyframes=tuple((n, n) for n in numbers), last_duration=1, nbytes=sizes_of)
     times: list[int] = []
     starts: list[tuple[int, int, bool]] = []
     durations: dict[int, int] = {}

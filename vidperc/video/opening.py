@@ -11,6 +11,7 @@ import av
 import av.error
 
 from vidperc.errors import VidpercError
+from vidperc.video.images import image_paths, is_images, is_numbered, open_image
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -72,17 +73,17 @@ def check_limits(container: InputContainer, path: Path, limits: Limits) -> None:
 
 
 def open_input(path: Path) -> InputContainer:
-    """Open a media file for reading; the caller closes it.
+    """Open a media file for reading, or the first of images; the caller closes it.
 
     Raises VidpercError when the path is no readable file, or no container that we read.
     """
+    if is_numbered(path) or (path.exists() and is_images(path)):
+        return open_image(image_paths(path)[0])
     if not path.exists():
         # A path has lost one slash of "https://"; a single letter before the colon is a drive.
         is_address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()) is not None
         hint = "; addresses are not read, download the file first" if is_address else ""
         raise VidpercError(f"{path}: no such file{hint}")
-    if path.is_dir():
-        raise VidpercError(f"{path}: is a folder, wanted a video file")
     if path.stat().st_size == 0:
         raise VidpercError(f"{path}: is empty (0 bytes), wanted a video file")
     try:

@@ -256,6 +256,14 @@ def _video_packets(
             raise RuntimeError(f"{part.path.name}: holds {in_part} packets, its sidecar says {len(part.packet_pts)}")
 
 
+def packets_of(segment: Path) -> Iterator[bytes]:
+    """What is in each packet of a finished segment."""
+    with av.open(str(segment)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                yield bytes(packet)
+
+
 def _decode_seconds(packet: Packet[Any]) -> Fraction:
     when = packet.dts if packet.dts is not None else packet.pts
     return (when or 0) * packet.time_base

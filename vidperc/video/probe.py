@@ -16,6 +16,7 @@ from vidperc.clip import Color
 from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
+from vidperc.video.images import IMAGES, check_images, image_paths, is_images
 from vidperc.video.opening import Limits, check_limits, open_input, video_stream
 from vidperc.video.siting import stated_siting
 
@@ -30,6 +31,9 @@ UNSPECIFIED = 2
 BT709 = 1
 BT601 = 6
 HD_LINES = 720
+
+IMAGE_RATE = Fraction(25)  # frames per second of images, unless the user says; FFmpeg's choice, too
+IN_THE_MIDDLE = 1  # H.273, ChromaLocType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +83,10 @@ class VideoInfo:
     streams: tuple[StreamInfo, ...]
 
 
-def probe(path: Path, *, limits: Limits | None = None) -> VideoInfo:
+def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = None) -> VideoInfo:
     """Read what a file holds.
 
-    limits: what it may state of itself; None for the usual.
+    limits: what it may state of itself; None for the usual. rate: of images, in frames per second; None for 25.
     Raises VidpercError when it cannot be read, has no video or no frame that decodes.
     """
     with open_input(path) as container:
@@ -91,32 +95,44 @@ def probe(path: Path, *, limits: Limits | None = None) -> VideoInfo:
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)
         context = stream.codec_context
+        images = image_paths(path) if is_images(path) else ()
         color = color_of(frame, siting=stated_siting(stream))
+        if images:
+            check_images(images)
+            color = _image_color(color, frame)
+        ticks = rate or IMAGE_RATE
         for guess in color.guessed:
             log.info("%s: the source does not state its %s", path.name, guess)
         return VideoInfo(
             path=path,
-            container=container.format.name,
+            container=IMAGES if images else container.format.name,
             stream=stream.index,
             codec=context.name,
             width=frame.width,
             height=frame.height,
             pix_fmt=frame.format.name,
             bits=max(component.bits for component in frame.format.components),
-            time_base=stream.time_base or Fraction(1, 90000),
-            rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+            time_base=1 / ticks if images else stream.time_base or Fraction(1, 90000),
+            rate=ticks if images else stream.average_rate or stream.guessed_rate or Fraction(25),
             sample_aspect=stream.sample_aspect_ratio or None,
             rotation=frame.rotation,
             display_matrix=display_matrix(frame),
             interlaced=frame.interlaced_frame,
             alpha=_transparent(frame, context.name),
             color=color,
-            seconds=_seconds(container, stream),
+            seconds=float(len(images) / ticks) if images else _seconds(container, stream),
             hdr=hdr_metadata(frame),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             streams=streams,
         )
+
+
+def _image_color(color: Color, frame: VideoFrame) -> Color:
+    """Images use all codes unless they say otherwise, and chroma of JPEG and WebP sits in the middle of its pixels."""
+    full_range = color.full_range or frame.color_range == 0
+    guessed = tuple(guess for guess in color.guessed if not guess.startswith("range"))
+    return replace(color, full_range=full_range, siting=IN_THE_MIDDLE, guessed=guessed)
 
 
 def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
@@ -171,7 +187,9 @@ def _transparent(frame: VideoFrame, codec: str) -> bool:
     """Whether frames may have transparency; all GIFs could, few do, and those that do begin with it."""
     if not any(component.is_alpha for component in frame.format.components):
         return False
-    return codec != "gif" or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
+    return (not frame.format.has_palette and codec != "gif") or bool(
+        (frame.to_ndarray(format="rgba")[..., 3] < 255).any()
+    )
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:

@@ -16,7 +16,8 @@ from av.video.reformatter import VideoReformatter
 from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.deinterlace import Deinterlace, deinterlaced
-from vidperc.video.opening import open_input, video_stream
+from vidperc.video.images import image_frames, image_paths, is_images
+from vidperc.video.opening import MOST_PIXELS, open_input, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -84,9 +85,16 @@ def read_frames(
     deinterlace: whole pictures of interlaced frames, one of each, or one of each field, whose times, and start and
         stop, then count in half the ticks. What comes first after a keyframe is not whole.
     counts: is added to as damage is met.
-    A damaged packet costs what it holds, never the rest; times never run backwards.
+    A damaged packet costs what it holds, never the rest; times never run backwards. Images have the ticks of
+    index_frames(); raises VidpercError for one that is damaged, or not as the others.
     """
     counts = counts if counts is not None else Counts()
+    if is_images(path):
+        most = max(MOST_PIXELS, 0 if size is None else size[0] * size[1])
+        for number, image in image_frames(image_paths(path), start=start, stop=stop, max_pixels=most):
+            counts.packets += 1
+            yield Decoded(image, number, 1)
+        return
     with open_input(path) as container:
         stream = video_stream(container, path)
         stream.thread_type = "AUTO"

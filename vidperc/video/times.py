@@ -11,6 +11,9 @@ _UNITS = {"": Fraction(1), "ms": Fraction(1, 1000), "s": Fraction(1), "m": Fract
 _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h|)")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
 
+MOST_RATE = 1000
+MOST_TERM = 1_000_000  # of a rate as a fraction
+
 
 def parse_seconds(text: str, option: str) -> Fraction:
     """Seconds from "90", "1.5", "10s", "500ms", "2m", "1:30" or "0:01:30.5", exactly.
@@ -32,3 +35,17 @@ def timecode(seconds: Fraction) -> str:
     thousandths = round(seconds * 1000)
     minutes, rest = divmod(thousandths, 60_000)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def parse_rate(text: str, option: str) -> Fraction:
+    """A frame rate, in frames per second, from text such as 24, 23.976 or 24000/1001.
+
+    Raises VidpercError for anything else, and for rates that no video has.
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= MOST_RATE or rate.numerator > MOST_TERM or rate.denominator > MOST_TERM:
+        raise VidpercError(f"{option} {text}: wanted frames a second, such as 24 or 30000/1001, at most {MOST_RATE}")
+    return rate
