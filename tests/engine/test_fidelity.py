@@ -277,5 +277,5 @@ def test_captions_that_begin_late_are_found_and_stay(encoder, suffix, carried, t
     assert found_text == text
     assert found == pytest.approx(wanted, abs=0.011)  # milliseconds of Matroska, then hundredths
     assert ("captions", "kept") in outcomes(report, "video")
-    with pytest.raises(VidpercError, match="--strict, and this would be dropped: .*video, captions: ffv1"):
+    with pytest.raises(VidpercError, match=r"--strict, and this would be dropped: .*video, captions: ffv1"):
         carried(source, "other.mkv", strict=True, codec="ffv1", preset=None)

@@ -9,6 +9,7 @@ import av
 import pytest
 
 from tests.clips import ffprobe_packets, ffprobe_streams, ffprobe_times, ffprobe_video, make_clip
+from vidperc.engine import plan as plan_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
@@ -147,3 +148,42 @@ def test_every_frame_lasts_as_long_as_in_the_source(suffix, pool, tmp_path):
     if suffix == ".mkv":
         assert video_lasts(tmp_path / f"out{suffix}")[:-1] == wanted
     assert video_lasts(tmp_path / f"out{suffix}")[-1] == video_lasts(source)[-1]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg decodes beside us")
+@pytest.mark.parametrize("name", ["in.ts", "in.mpg", "in.flv", "in.mkv", "in.avi", "in.mp4", "cut.mp4"])
+def test_segments_that_are_sought_hold_the_frames_that_ffmpeg_decodes_in_one_go(name, pool, tmp_path, monkeypatch):
+    """Each segment begins after a seek of its own; cut.mp4 has an edit list that hides the first ten frames."""
+    monkeypatch.setattr(plan_module, "MAX_SEGMENT_FRAMES", 20)
+    codec = {"in.mpg": "mpeg2video", "in.flv": "flv1"}.get(name, "libx264")
+    options = {"bf": "2", "g": "10"} if codec != "flv1" else {"g": "10"}
+    base = Fraction(1, 25) if codec in ("mpeg2video", "flv1") or name == "in.avi" else Fraction(1, 12800)
+    clip = tmp_path / ("clip.mp4" if name == "cut.mp4" else name)
+    source = make_clip(clip, frames=70, time_base=base, codec=codec, options=options)
+    if name == "cut.mp4":
+        source = moved(clip, tmp_path / name, shift=Fraction(-10, 25))
+    report = done(source, tmp_path / "out.mkv", pool, codec="ffv1", preset=None)
+    assert report.segments > 2
+    found = frame_hashes(tmp_path / "out.mkv")
+    assert len(found) == (60 if name == "cut.mp4" else 70)
+    assert found == frame_hashes(source)
+
+
+def frame_hashes(path):
+    """The hash of every frame that ffmpeg decodes, in order."""
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-map",
+        "0:v:0",
+        "-vsync",
+        "passthrough",
+        "-f",
+        "framemd5",
+        "-",
+    ]
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return [line.split(",")[-1].strip() for line in said.splitlines() if not line.startswith("#")]

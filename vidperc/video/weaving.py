@@ -65,7 +65,8 @@ def field_warnings(path: Path, info: VideoInfo, index: FrameIndex) -> tuple[str,
     found = look_for_fields(path, info, index)
     if not found:
         return ()
-    modes = "frame" if "telecined" in found else "frame, or field,"
+    # Unmarked, the top field is taken for the first; a picture of each frame is whole all the same.
+    modes = "frame" if "telecined" in found or "bottom" in found else "frame, or field,"
     return (
         f"the source {found}; its fields are enlarged as they are woven, which shows as combs where something moves; "
         f"--deinterlace {modes} makes whole pictures of them",
