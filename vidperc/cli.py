@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,14 +37,15 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 IO, WHAT, MACHINE, ENCODING, RUN = "Input and output", "What to make", "Machine", "Encoding", "Run"
 
 
-def _input(text: str) -> Path:
+def _input(text: str) -> Path | str:
     if not text:  # a Path of nothing is the current folder
         raise VidpercError("an input is empty, wanted a video or a folder; is a variable of the command line not set?")
-    return Path(text)
+    # As text: a path would lose one slash of "https://". A single letter before the colon is a drive.
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) else Path(text)
 
 
 Inputs = Annotated[
-    list[Path],
+    list[Any],  # of Path, and of text for addresses
     typer.Argument(
         help="Videos, images, or folders of either; frames/%05d.png for numbered images.",
         show_default=False,
@@ -85,6 +87,7 @@ FadeThreshold = Annotated[
     ),
 ]
 NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=IO)]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.", rich_help_panel=IO)]
 Strict = Annotated[
     bool,
@@ -111,6 +114,12 @@ Fps = Annotated[
     str | None,
     typer.Option(
         "--fps", help="Frames a second of images, as in 24 or 30000/1001; else 25.", metavar="RATE", rich_help_panel=IO
+    ),
+]
+AllowUrl = Annotated[
+    bool,
+    typer.Option(
+        "--allow-url", help="Inputs may be addresses (http, https); they are fetched whole first.", rich_help_panel=IO
     ),
 ]
 MaxInputPixels = Annotated[
@@ -192,6 +201,7 @@ def upscale(
     inputs: Inputs,
     output: Output = None,
     fps: Fps = None,
+    allow_url: AllowUrl = False,
     scale: Annotated[
         int | None,
         typer.Option(
@@ -257,6 +267,7 @@ def run(
     inputs: Inputs,
     output: Output = None,
     fps: Fps = None,
+    allow_url: AllowUrl = False,
     settings: Settings = None,
     start: Start = None,
     end: End = None,
@@ -374,6 +385,7 @@ def probe(
     """Say what videos hold: frames, times, colours, streams; or where their cuts are."""
     from vidperc.commands.probe import show_cuts, show_videos
 
+    inputs = [Path(one) for one in inputs]
     if cuts:
         return show_cuts(inputs, as_json=as_json, cut=cut_threshold, fade=fade_threshold)
     for option, value in (("--cut-threshold", cut_threshold), ("--fade-threshold", fade_threshold)):
@@ -524,7 +536,8 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe, e.g. steps=200."),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")] = None,
+    threads: Threads = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files, too.")] = False,
 ) -> int:
     """Train a network by a recipe; writes NAME.safetensors, which `upscale -m` takes (or fvd@own uses, by own-3d).
 
@@ -533,7 +546,54 @@ def train(
     """
     from vidperc.commands.train import train_network
 
-    return train_network(recipe, data=data, folder=out, settings=settings or (), threads=threads)
+    return train_network(
+        recipe, data=data, folder=out, settings=settings or (), threads=threads, tensorboard=tensorboard
+    )
+
+
+@app.command()
+def finetune(
+    model: Annotated[
+        str, typer.Option("-m", "--model", help="A network of ours by name, or a weights file.", show_default=False)
+    ],
+    clips: Annotated[
+        Path,
+        typer.Option("--clips", help="A video, or a folder of videos or of folders of frames.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A .safetensors file; else MODEL-finetuned.safetensors.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="A YAML file with other terms; else the built-in one.")
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option("--held-out", help="A file that is measured and not learnt from; a name or a glob."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe, e.g. steps=200."),
+    ] = None,
+    overwrite: Overwrite = False,
+    threads: Threads = None,
+) -> int:
+    """Train a network further on clips of your own, so that it is sharp on them and does not flicker.
+
+    Writes a file for `upscale -m`, and says how the clips that were held out fared before and after. The same command
+    goes on where it was interrupted.
+    """
+    from vidperc.commands.finetune import finetune_network
+
+    return finetune_network(
+        model,
+        clips,
+        output=output,
+        recipe=recipe,
+        held_out=held_out or (),
+        settings=settings or (),
+        threads=threads,
+        overwrite=overwrite,
+    )
 
 
 @pipelines_app.command("list")

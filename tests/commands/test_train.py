@@ -81,6 +81,8 @@ def test_a_line_is_printed_for_each_checkpoint_and_one_for_the_result(vidperc: V
     assert {path.name for path in (folder / "made").iterdir()} == {
         "mine.safetensors",
         "mine.checkpoint.safetensors",
+        "mine.csv",
+        "mine.html",
     }
 
 
@@ -175,7 +177,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(vidperc: Vidperc, folder: Pat
 def test_recipes_are_listed_and_shown(vidperc: Vidperc, folder: Path) -> None:
     code, out, _ = vidperc("recipes", "list")
     assert code == 0
-    assert {line.split()[0] for line in out} == {*NAMES, OWN3D}
+    assert {line.split()[0] for line in out} == {*NAMES, OWN3D, "finetune"}
     code, out, _ = vidperc("recipes", "show", "fast-x2-real")
     assert code == 0
     assert "name: fast-x2-real" in out

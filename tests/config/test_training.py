@@ -9,6 +9,7 @@ from vidperc.config.training import built_in_recipes, load_recipe, recipe_path
 from vidperc.errors import VidpercError
 from vidperc.models.luma_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
+from vidperc.training.material import Material
 from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Degraded, Shape
 
@@ -39,7 +40,7 @@ def refusal(tmp_path: Path):
 
 
 def test_every_shipped_network_has_its_recipe() -> None:
-    assert set(built_in_recipes()) == {*NAMES, OWN3D}
+    assert set(built_in_recipes()) == {*NAMES, OWN3D, "finetune"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -174,11 +175,22 @@ def test_settings_are_laid_over_a_recipe(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_state_makes_a_network_recurrent(tmp_path: Path, refusal) -> None:
+def test_a_state_makes_a_network_recurrent_and_wants_clips(tmp_path: Path, refusal: Callable[[str], str]) -> None:
     path = tmp_path / "my.yaml"
-    path.write_text(GOOD.replace("depth: 1}", "depth: 1, state: 4}"))
-    assert load_recipe(str(path)).network == Shape(scale=2, channels=8, depth=1, state=4)
-    assert refusal(GOOD.replace("depth: 1}", "depth: 1, stat: 4}")).startswith("my.yaml:4: unknown key 'stat'")
+    recurrent = GOOD.replace("depth: 1}", "depth: 1, state: 4}")
+    on_clips = recurrent.replace("images: [photographs]", "clips: {images: [photographs], held_out: [a.png]}")
+    path.write_text(on_clips)
+    recipe = load_recipe(str(path))
+    assert recipe.network == Shape(scale=2, channels=8, depth=1, state=4)
+    assert recipe.clips == Material(images=("photographs",), held_out=("a.png",))
+    assert refusal(recurrent).startswith("my.yaml:4: network: a recurrent one learns from clips, got images;")
+    assert refusal(recurrent.replace("state: 4", "stat: 4")).startswith("my.yaml:4: unknown key 'stat'")
+    for change, told in {
+        "frames: 1": "my.yaml:5: frames: got 1, wanted at least 2",
+        "side: 100": "my.yaml:5: clips: got a side of 100, wanted one that holds a crop of 128",
+        "flow: none": "my.yaml:5: flow: got ",
+    }.items():
+        assert refusal(on_clips.replace("{images:", "{" + change + ", images:")).startswith(told)
 
 
 def test_a_network_may_be_what_another_file_holds(tmp_path: Path, refusal) -> None:

@@ -84,7 +84,10 @@ def content(path: Path) -> tuple[dict[str, str], dict[str, list[float]]]:
 def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made(data: Path, tmp_path: Path) -> None:
     path = followed(TINY, data, tmp_path / "out")
     assert path == tmp_path / "out" / "tiny-x2.safetensors"
-    assert {file.name for file in path.parent.iterdir()} == {path.name, "tiny-x2.checkpoint.safetensors"}
+    assert {file.name for file in path.parent.iterdir()} == {
+        path.name,
+        *(f"tiny-x2.{what}" for what in ("checkpoint.safetensors", "csv", "html")),
+    }
     card = luma_card(path)
     assert card is not None
     assert (card.name, card.scale, card.licence) == ("tiny-x2", 2, "Apache-2.0")

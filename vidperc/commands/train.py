@@ -16,12 +16,18 @@ from vidperc.training.processes import joined_processes
 
 
 def train_network(
-    name_or_path: str, *, data: Path, folder: Path, settings: Sequence[str] = (), threads: int | None = None
+    name_or_path: str,
+    *,
+    data: Path,
+    folder: Path,
+    settings: Sequence[str] = (),
+    threads: int | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Train the network of a recipe into a folder, with a line on stderr for each checkpoint. Returns the exit code.
 
     data: holds the recipe's folders of images, and its videos. settings: laid over the recipe, "key=value" each.
-    threads: of the CPU; None for every core.
+    threads: of the CPU; None for every core. tensorboard: event files are written as well.
     Raises VidpercError for a recipe, a folder or a checkpoint that does not fit.
     """
     recipe = load_recipe(name_or_path, settings)
@@ -34,7 +40,16 @@ def train_network(
             if isinstance(recipe, Own3dRecipe):
                 made = follow_own3d(recipe, data, folder, threads=threads, say=say, asked=asked, processes=processes)
             else:
-                made = follow(recipe, data, folder, threads=threads, say=say, asked=asked, processes=processes)
+                made = follow(
+                    recipe,
+                    data,
+                    folder,
+                    threads=threads,
+                    say=say,
+                    command=f"vidperc train {asked} --data DATA --out FOLDER",
+                    tensorboard=tensorboard,
+                    processes=processes,
+                )
             if processes.first:
                 typer.echo(f"{made.path}: {made.figures}")
     except KeyboardInterrupt:

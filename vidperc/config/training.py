@@ -46,8 +46,9 @@ _OWN3D_FILE = TypeAdapter(_Own3dFile)
 
 def built_in_recipes() -> dict[str, Path]:
     """The file of every built-in recipe under the name of its network, in alphabetical order."""
-    files = built_in_folder("configs").glob(f"{PREFIX}*.yaml")
-    return {_network(path.stem): path for path in sorted(files, key=lambda path: path.stem)}
+    folder = built_in_folder("configs")
+    files = sorted(folder.glob(f"{PREFIX}*.yaml"), key=lambda path: path.stem)
+    return {_network(path.stem): path for path in (*files, folder / "finetune.yaml")}
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | Own3dRecipe:

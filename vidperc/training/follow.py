@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,10 @@ from vidperc.errors import VidpercError
 from vidperc.losses.objective import Objective
 from vidperc.models.own_card import NAMES, shipped_path
 from vidperc.training.clip_batch import ClipBatch
-from vidperc.training.figures import Bicubic, Measure, figures_of_stills, open_lpips, told_beside
-from vidperc.training.images import draw
+from vidperc.training.clip_cache import make_clip_cache
+from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
+from vidperc.training.images import as_tensors, draw
+from vidperc.training.log import open_log
 from vidperc.training.loop import Made, checkpoint_path, train
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
@@ -22,7 +24,13 @@ from vidperc.training.processes import Processes
 from vidperc.training.recipe import Recipe
 from vidperc.training.students import begin_with, build, open_student, scale_of, write_student
 
-_CHECKPOINT_EVERY = 1000  # steps
+_CHECKPOINT_EVERY, _LEAST_BETWEEN = 1000, 100  # steps
+_HELD_OUT, _HELD_OUT_SIDE = 16, 96  # clips that are measured at every checkpoint, and the side of their small frames
+
+# What tells one training from another, beside its schedule.
+_LEARNT = frozenset(
+    ("network", "expand", "images", "sizes", "degraded", "clips", "frames", "start_from", "objective", "seen")
+)
 
 Say = Callable[[str], None]
 
@@ -34,64 +42,90 @@ def follow(
     *,
     threads: int,
     say: Say,
-    asked: str | None = None,
+    command: str | None = None,
+    tensorboard: bool = False,
     processes: Processes | None = None,
 ) -> Made:
     """Train the network of a recipe and write it to FOLDER/NAME.safetensors.
 
-    data: the folder that holds the recipe's folders. folder: gets the checkpoint too, and what is made of the data.
-    asked: how the command line names the recipe, for the card. say: is told what happens, a line each time.
+    data: the folder that holds the recipe's folders. folder: gets the checkpoint and the log too, and what is made of
+    the data. command: how it was asked for, for the card. tensorboard: event files are written as well. say: is told
+    what happens, a line each time.
     Raises VidpercError for folders without material, a start_from that is nowhere, an objective that cannot be had or
     needs what there is not, and as `train` does.
     """
     if not data.is_dir():
-        wanted = ", ".join(name for name in (*recipe.images, recipe.validation) if name)
+        wanted = ", ".join(recipe.folders)
         raise VidpercError(f"{data}: no such folder, wanted the one that holds {wanted}; check the path")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VidpercError(f"{folder}: no folder can be made there ({error.strerror}); name another") from error
     torch.set_num_threads(threads)
+    command = command or f"vidperc train {recipe.name} --data DATA --out FOLDER"
     network = _begin(recipe, folder, say)
     scale = scale_of(network)
-    measure = _measure(recipe, data, scale, say)
-    objective = _open_objective(recipe, frames=1)
+    held_out = _open_held_out(recipe, data, folder, scale=scale, threads=threads, say=say)
+    # LPIPS where the objective asks for more than the distance of luma.
+    measure = measure_of(held_out, None if recipe.objective is None else open_lpips(say))
+    before = measure(network) if recipe.network is None else {}
+    objective = _open_objective(recipe)
     pay: Pay = pay_for_luma if objective is None else pay_for(objective, seen=recipe.seen)
-    pairs = recipe_pairs(recipe, data, folder, scale=scale, threads=threads, say=say)
+    draws = _open_material(recipe, data, folder, scale=scale, threads=threads, say=say)
     schedule = recipe.schedule
-
-    def crops(numbers: range) -> ClipBatch:
-        return ClipBatch.of_stills(*draw(pairs, numbers, scale=scale, patch=schedule.patch, seed=schedule.seed))
-
-    learnt = ("network", "expand", "images", "sizes", "degraded", "start_from", "objective", "seen")
-    train(
-        network,
-        pay,
-        crops,
-        schedule,
-        checkpoint_path(recipe.name, folder),
-        recipe={key: value for key, value in asdict(recipe).items() if key in learnt},
-        validate=measure,
-        every=min(_CHECKPOINT_EVERY, schedule.steps),
-        say=say,
-        objective=objective,
-        processes=processes,
-    )
-    path = folder / f"{recipe.name}.safetensors"
-    figures = told_beside(measure(network), measure(Bicubic(scale)))
-    facts = {
-        "name": recipe.name,
-        "summary": recipe.summary,
-        "licence": recipe.licence,
-        "data": recipe.data,
-        "steps": str(schedule.steps),
-        "seed": str(schedule.seed),
-        "command": f"vidperc train {asked or recipe.name} --data DATA --out FOLDER",
-        "figures": figures,
-    }
+    log = None
     if processes is None or processes.first:
+        facts = {"command": command, "data": recipe.data, "network": recipe.told, "seed": str(schedule.seed)}
+        log = open_log(
+            recipe.name,
+            folder,
+            summary=recipe.summary,
+            facts=facts,
+            steps=schedule.steps,
+            tensorboard=tensorboard,
+            say=say,
+        )
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        if log is not None:
+            log.strips(pictures_of(held_out, network))
+        return measure(network)
+
+    try:
+        train(
+            network,
+            pay,
+            draws,
+            schedule,
+            checkpoint_path(recipe.name, folder),
+            recipe={key: value for key, value in asdict(recipe).items() if key in _LEARNT},
+            validate=validate,
+            every=min(_CHECKPOINT_EVERY, max(_LEAST_BETWEEN, schedule.steps // 8), schedule.steps),
+            say=say,
+            record=None if log is None else log.record,
+            measured=None if log is None else log.measured,
+            objective=objective,
+            processes=processes,
+        )
+    finally:
+        if log is not None:
+            log.close()
+    path = folder / f"{recipe.name}.safetensors"
+    after = measure(network)
+    figures = told_beside(after, measure(Bicubic(scale)))
+    if log is not None:
+        facts = {
+            "name": recipe.name,
+            "summary": recipe.summary,
+            "licence": recipe.licence,
+            "data": recipe.data,
+            "steps": str(schedule.steps),
+            "seed": str(schedule.seed),
+            "command": command,
+            "figures": figures,
+        }
         write_student(network, path, facts)
-    return Made(path, figures)
+    return Made(path, figures, before, after)
 
 
 def find_start(name: str, folder: Path) -> Path:
@@ -120,16 +154,41 @@ def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
     return network
 
 
-def _open_objective(recipe: Recipe, *, frames: int) -> Objective | None:
+def _open_objective(recipe: Recipe) -> Objective | None:
     wanted = recipe.objective
     if wanted is None:
         return None
     objective = Objective.open(wanted.terms, motion=wanted.motion)
-    check_payable(objective, frames=frames)
+    check_payable(objective, frames=recipe.frames if recipe.clips is not None else 1)
     return objective
 
 
-def _measure(recipe: Recipe, data: Path, scale: int, say: Say) -> Measure:
-    """What is measured at every checkpoint; LPIPS where the objective asks for more than the distance of luma."""
-    sets = held_out_pairs(recipe, data, scale=scale)
-    return figures_of_stills(sets, None if recipe.objective is None else open_lpips(say))
+def _open_material(
+    recipe: Recipe, data: Path, folder: Path, *, scale: int, threads: int, say: Say
+) -> Callable[[range], ClipBatch]:
+    """What draws the batches of a training, by their numbers."""
+    patch, seed = recipe.schedule.patch, recipe.schedule.seed
+    if recipe.clips is not None:
+        cache = make_clip_cache(recipe.clips, data, folder, scale, threads, say)
+        return lambda numbers: cache.draw(numbers, frames=recipe.frames, patch=patch, seed=seed)
+    pairs = recipe_pairs(recipe, data, folder, scale=scale, threads=threads, say=say)
+    return lambda numbers: ClipBatch.of_stills(*draw(pairs, numbers, scale=scale, patch=patch, seed=seed))
+
+
+def _open_held_out(
+    recipe: Recipe, data: Path, folder: Path, *, scale: int, threads: int, say: Say
+) -> dict[str, list[ClipBatch]]:
+    """What is measured at every checkpoint, by its name: pictures, and clips."""
+    found = {
+        name: [ClipBatch.of_stills(*as_tensors(pair)) for pair in pairs]
+        for name, pairs in held_out_pairs(recipe, data, scale=scale).items()
+    }
+    clips = recipe.clips
+    if clips is not None and clips.held_out:
+        side = min(clips.side, _HELD_OUT_SIDE * scale)
+        few = replace(clips, count=_HELD_OUT, side=side - side % (2 * scale))
+        cache = make_clip_cache(few, data, folder, scale, threads, say, part="held_out")
+        numbers = [range(place, place + 1) for place in range(_HELD_OUT)]
+        patch = cache.side // scale
+        found["clips"] = [cache.draw(number, frames=few.frames, patch=patch, seed=0) for number in numbers]
+    return found

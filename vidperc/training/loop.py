@@ -103,10 +103,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Made:
-    """What a training ends with: the network's file, and what was measured of it."""
+    """What a training ends with: the network's file, and what was measured of it, in words.
+
+    before, after: the same as numbers, of what it began with, where that was a network of its kind, and of what it is.
+    """
 
     path: Path
     figures: str
+    before: Mapping[str, float] = field(default_factory=dict[str, float])
+    after: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def checkpoint_path(name: str, folder: Path) -> Path:

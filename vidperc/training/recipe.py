@@ -9,6 +9,7 @@ from vidperc.losses.objective import ObjectiveSpec
 from vidperc.models.luma import LumaShape
 from vidperc.models.recurrent import RecurrentShape
 from vidperc.training.loop import Schedule
+from vidperc.training.material import Material
 from vidperc.training.payment import Seen
 
 
@@ -58,8 +59,9 @@ class Recipe:
     network: its shape, of one of our own; a `state` makes it recurrent. None for the network that start_from names, of
     any kind. expand: width of the folded branch of each kernel of our own while it trains, 0 for none.
     images: folders of sharp images to learn from, inside the data folder. sizes: the factors by which they are made
-    smaller first. degraded: how they are made worse; None for bicubic. validation: a folder of images that are
-    measured at every checkpoint and never learnt from.
+    smaller first. degraded: how they are made worse; None for bicubic. clips: what is learnt from in their place, runs
+    of frames with their motion. frames: of a clip that is drawn from those. validation: a folder of images that are
+    measured at every checkpoint and never learnt from; clips that are held out are measured as well.
     start_from: a trained network's file, in the folder of the checkpoint or else among the shipped ones: what the
     training begins with, where the layers fit. objective: what is paid for; None for the Charbonnier distance of luma.
     seen: whether the objective sees the pictures in colour (rgb) or their luma alone (grey).
@@ -73,6 +75,8 @@ class Recipe:
     images: tuple[str, ...] = ()
     sizes: tuple[float, ...] = (1.0,)
     degraded: Degraded | None = None
+    clips: Material | None = None
+    frames: int = 7
     validation: str | None = None
     schedule: Schedule
     start_from: str | None = None
@@ -87,8 +91,13 @@ class Recipe:
             raise ValueError("network: got neither a shape nor start_from, wanted one of them")
         if self.expand < 0:
             raise ValueError(f"expand: got {self.expand}, wanted at least 0")
-        if not self.images:
-            raise ValueError("images: got none, wanted the name of a folder")
+        if bool(self.images) == (self.clips is not None):
+            got = "none" if self.clips is None else "both these and clips"
+            raise ValueError(f"images: got {got}, wanted the names of folders, or clips")
+        if self.clips is None and self.network is not None and self.network.state:
+            raise ValueError("network: a recurrent one learns from clips, got images; give the recipe `clips`")
+        if self.clips is not None:
+            self._check_clips(self.clips)
         if not self.sizes or not all(0 < size <= 1 for size in self.sizes):
             raise ValueError(f"sizes: got {list(self.sizes)}, wanted factors above 0 and at most 1")
         if self.degraded is not None and self.network is not None:
@@ -100,6 +109,25 @@ class Recipe:
         if self.network is None:
             return f"as {self.start_from}"
         return f"x{self.network.scale}, {self.network.own.parameters} parameters"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What the data folder must hold."""
+        clips = () if self.clips is None else (*self.clips.videos, *self.clips.images)
+        return (*self.images, *clips, *((self.validation,) if self.validation else ()))
+
+    def _check_clips(self, clips: Material) -> None:
+        if self.degraded is not None:
+            raise ValueError("degraded: is for images, got clips; set their `degradation`")
+        if not 1 <= self.frames <= clips.frames:
+            raise ValueError(f"frames: got {self.frames}, wanted 1 to the {clips.frames} of the clips")
+        if self.network is not None:
+            clips.check(self.network.scale)
+            if self.schedule.patch * self.network.scale > clips.side:
+                raise ValueError(
+                    f"clips: got a side of {clips.side}, wanted one that holds a crop of "
+                    f"{self.schedule.patch * self.network.scale}"
+                )
 
     def _check_side(self, side: int, scale: int) -> None:
         patch = self.schedule.patch

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.clips import make_clip
+from vidperc.cli import main
+from vidperc.models.zoo import find_card
+
+RECIPE = """\
+name: small
+summary: for a test
+data: waves
+start_from: fast-x2.safetensors
+clips: {videos: ["."], count: 4, frames: 3, side: 64}
+frames: 2
+objective:
+  terms:
+    - kind: charbonnier
+    - {kind: warp, weight: 0.5}
+schedule: {steps: 3, batch: 1, patch: 16, learning_rate: 0.001, warmup: 0, ema: 0.5}
+"""
+
+Vidperc = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for number in range(3):
+        make_clip(folder / f"clip{number}.mkv", frames=8, size=(112, 96))
+    return folder
+
+
+@pytest.fixture
+def vidperc(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Vidperc:
+    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["vidperc", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        assert isinstance(left.value.code, int)
+        return left.value.code, out.splitlines(), err.splitlines()
+
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    return run
+
+
+FINETUNE = ("finetune", "-m", "fast-x2", "--recipe", "small.yaml", "--threads", "1")
+
+
+def test_a_network_is_trained_further_and_measured_on_what_was_held_out(
+    vidperc: Vidperc, clips: Path, tmp_path: Path
+) -> None:
+    code, out, err = vidperc(*FINETUNE, "--clips", str(clips))
+    assert code == 0, err
+    assert err[0] == "held out: clip2.mkv"
+    told = [re.fullmatch(r"(clips .*?) +([\d.]+) -> +([\d.]+)  \([+-][\d.]+ %\)", line) for line in out[:-1]]
+    assert all(told)
+    assert {"clips Y-PSNR", "clips warping error", "clips tOF"} <= {line[1] for line in told if line}
+    assert out[-1].startswith("fast-x2-finetuned.safetensors: for -m; 3 steps, its log is ")
+    made = tmp_path / "fast-x2-finetuned.safetensors"
+    card = find_card(str(made))
+    start = find_card("fast-x2")
+    assert (card.scale, card.parameters, card.licence) == (2, start.parameters, start.licence)
+    assert card.command == f"vidperc finetune -m fast-x2 --clips {clips.name}"
+    assert "fast-x2" in card.data and clips.name in card.data
+    assert str(clips) not in str(card)
+    assert (tmp_path / "fast-x2-finetuned.training" / "fast-x2-finetuned.html").is_file()
+    # It is another network now, and it runs.
+    assert card.sha256 != start.sha256
+    assert vidperc("upscale", str(clips / "clip0.mkv"), "-o", "large.mkv", "-m", str(made), "--workers", "1")[0] == 0
+
+
+def test_a_community_file_is_trained_further_and_stays_one(vidperc: Vidperc, clips: Path, tmp_path: Path) -> None:
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+    torch.manual_seed(0)
+    network = SRVGGNetCompact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=1, upscale=2)
+    torch.save({"params": network.state_dict()}, tmp_path / "theirs.pth")
+    code, _, err = vidperc(
+        "finetune", "-m", "theirs.pth", "--recipe", "small.yaml", "--clips", str(clips), "-o", "mine.safetensors"
+    )
+    assert code == 0, err
+    card, start = find_card(str(tmp_path / "mine.safetensors")), find_card(str(tmp_path / "theirs.pth"))
+    assert (card.architecture, card.scale, card.parameters) == (start.architecture, 2, start.parameters)
+    before, after = network.state_dict(), load_file(tmp_path / "mine.safetensors")
+    assert before.keys() == after.keys()
+    assert all(not torch.equal(before[name], after[name].float()) for name in before)
+
+
+def test_nothing_is_held_out_of_a_single_file(vidperc: Vidperc, clips: Path) -> None:
+    code, out, err = vidperc(*FINETUNE, "--clips", str(clips / "clip0.mkv"))
+    assert code == 0, err
+    assert "is one file, all of which is learnt from" in err[0]
+    assert len(out) == 1
+
+
+def test_an_interrupted_finetuning_goes_on(
+    vidperc: Vidperc, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vidperc.training import follow as follow_module
+
+    monkeypatch.setattr(follow_module, "_LEAST_BETWEEN", 1)
+    pay_for, calls = follow_module.pay_for, iter(range(100))
+
+    def interrupted(*arguments: object, **more: object) -> Callable[..., object]:
+        pay = pay_for(*arguments, **more)  # type: ignore[arg-type]
+
+        def paying(*given: object) -> object:
+            if next(calls) == 2:
+                raise KeyboardInterrupt
+            return pay(*given)  # type: ignore[arg-type]
+
+        return paying
+
+    asked = (*FINETUNE, "--clips", str(clips))
+    with monkeypatch.context() as patch:
+        patch.setattr(follow_module, "pay_for", interrupted)
+        code, _, err = vidperc(*asked)
+    assert code == 130
+    assert err[-1].startswith("vidperc: stopped; the same command goes on from ")
+    assert not (tmp_path / "fast-x2-finetuned.safetensors").exists()
+    code, _, err = vidperc(*asked)
+    assert code == 0
+    assert any("going on from step 2 of 3" in line for line in err)
+    assert vidperc(*asked, "-o", "whole.safetensors")[0] == 0
+    one, other = (load_file(tmp_path / name) for name in ("fast-x2-finetuned.safetensors", "whole.safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("-m", "fast-x3"), "-m fast-x3: no network that learns, wanted one of fast-x2, "),
+        (("-m", "bicubic"), "-m bicubic: no network that learns"),
+        (("--clips", "nowhere"), "nowhere: "),
+        (("-o", "made.pth"), "-o made.pth: networks are written as .safetensors"),
+        (("-o", "there.safetensors"), "there.safetensors: is there already"),
+        (("--held-out", "none*"), "held_out: 'none*' is none of the 3 files"),
+        (("--held-out", "*"), "are held out of training"),
+        (("--recipe", "fast-x2"), "fast-x2: wanted a recipe of `clips` and no `network`"),
+        (("--set", "clips.frames=50"), "frames"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    vidperc: Vidperc, clips: Path, tmp_path: Path, changed: tuple[str, str], told: str
+) -> None:
+    (tmp_path / "there.safetensors").write_bytes(b"mine")
+    code, out, err = vidperc(*FINETUNE, "--clips", str(clips), *changed)
+    assert (code, out) == (1, [])
+    assert told in err[-1]
+    assert err[-1].startswith("vidperc: ")
+    assert (tmp_path / "there.safetensors").read_bytes() == b"mine"
+    assert not list(tmp_path.glob("*finetuned.safetensors"))

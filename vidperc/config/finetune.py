@@ -1,0 +1,71 @@
+"""The recipe of `vidperc finetune`: the built-in one, or a user's, with the network and the clips filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vidperc.config.training import load_recipe
+from vidperc.errors import VidpercError
+from vidperc.models.own_card import NAMES, shipped_path
+from vidperc.models.zoo import SUFFIXES, find_card
+from vidperc.training.material import find_sources
+from vidperc.training.own3d_recipe import Own3dRecipe
+from vidperc.training.recipe import Recipe
+
+# One file of so many is held out where nothing is said of it.
+_ONE_OF = 5
+
+
+def finetune_recipe(
+    model: str,
+    clips: Path,
+    *,
+    name: str,
+    recipe: str | None = None,
+    held_out: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> Recipe:
+    """The recipe that trains a network further on a user's clips.
+
+    model: a name of our own networks, or a file of weights. clips: a folder of videos or of folders of frames, or a
+    video. name: of what is made. recipe: a YAML file; None for the built-in one. held_out: names or globs of files
+    that are measured and not learnt from; of several files the last of every five, where there is none. settings: laid
+    over the recipe.
+    Raises VidpercError for a network without weights, a recipe without clips, and as `load_recipe` does.
+    """
+    laid = load_recipe(recipe or "finetune", settings)
+    if isinstance(laid, Own3dRecipe) or laid.clips is None or laid.network is not None:
+        raise VidpercError(f"{recipe}: wanted a recipe of `clips` and no `network`; copy configs/finetune.yaml")
+    start = _weights_of(model)
+    material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))
+    if not held_out:
+        found = find_sources(material, clips.resolve() if clips.is_dir() else clips.resolve().parent)
+        files = (*found.videos, *found.frame_folders)
+        material = replace(
+            material, held_out=tuple(path.name for path in files[_ONE_OF - 1 :: _ONE_OF] or files[1:][-1:])
+        )
+    card = find_card(str(start))
+    licence = card.licence if laid.licence.startswith("as the network") else laid.licence
+    return replace(
+        laid,
+        name=re.sub(r"[^\w.-]", "-", name),
+        summary=f"{card.name}, {laid.summary}",
+        data=f"{laid.data} ({clips.name}); begun from {card.name}",
+        licence=licence,
+        start_from=str(start.resolve()),
+        clips=material,
+    )
+
+
+def _weights_of(model: str) -> Path:
+    if model in NAMES:
+        return shipped_path(model)
+    path = Path(model)
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        raise VidpercError(
+            f"-m {model}: no network that learns, wanted one of {', '.join(NAMES)}, or a file of weights"
+        )
+    return path
