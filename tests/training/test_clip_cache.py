@@ -195,20 +195,20 @@ def test_what_cannot_be_used_is_left_out_counted_and_told(data: Path, tmp_path: 
     cache, said = made(tmp_path, tmp_path / "out")
     assert cache.count == 6
     videos = next(line for line in said if "of 5 videos" in line)
-    assert videos.startswith("left out 3 of 5 videos: 1 cannot be read (broken.mp4: ")
-    assert "1 have no shot of 5 frames (short.mp4)" in videos
-    assert "1 are smaller than 64 pixels at every size (small.mp4)" in videos
+    assert videos.startswith("left out 3 of 5 videos: 1 unreadable (broken.mp4: ")
+    assert "1 without a shot of 5 frames (short.mp4)" in videos
+    assert "1 smaller than 64 pixels at every size (small.mp4)" in videos
     images = next(line for line in said if "of 4 images" in line)
-    assert "1 cannot be read (broken.jpg: " in images and "1 are smaller than 64 pixels (small.png)" in images
+    assert "1 unreadable (broken.jpg: " in images and "1 smaller than 64 pixels (small.png)" in images
     assert not any("\n" in line for line in said)
 
 
 @pytest.mark.parametrize(
     ("material", "told"),
     [
-        (replace(MATERIAL, frames=30), "no video gives a clip: left out 2 of 2 videos: 2 have no shot of 30 frames"),
-        (replace(MATERIAL, side=128, images=()), "no video gives a clip: .*2 are smaller than 128 pixels"),
-        (replace(MATERIAL, side=256, videos=()), "no image gives a clip: .*2 are smaller than 256 pixels"),
+        (replace(MATERIAL, frames=30), "no video gives a clip: left out 2 of 2 videos: 2 without a shot of 30 frames"),
+        (replace(MATERIAL, side=128, images=()), "no video gives a clip: .*2 smaller than 128 pixels"),
+        (replace(MATERIAL, side=256, videos=()), "no image gives a clip: .*2 smaller than 256 pixels"),
     ],
 )
 def test_material_that_gives_no_clip_is_told(data: Path, tmp_path: Path, material: Material, told: str) -> None:

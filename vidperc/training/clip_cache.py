@@ -61,26 +61,33 @@ class ClipCache:
         Raises VidpercError for longer or larger clips than there are.
         """
         small = self.side // self.scale
-        if not 1 <= frames <= self.frames or not 1 <= patch <= small:
+        if not 1 <= frames <= self.frames or not 2 <= patch <= small:
             raise VidpercError(
                 f"{self.path}: got {frames} frames of {patch} pixels, wanted at most {self.frames} of {small}; make "
                 "patch or frames smaller, or `frames` and `side` of the clips larger"
             )
-        parts = [self._one(np.random.default_rng((seed, number)), frames, patch) for number in numbers]
-        return ClipBatch(
-            small=torch.stack([part[0] for part in parts]),
-            large=torch.stack([part[1] for part in parts]),
-            flow=torch.stack([part[2] for part in parts]),
-            visible=torch.stack([part[3] for part in parts]),
+        large = patch * self.scale
+        batch = ClipBatch(
+            small=torch.empty(len(numbers), frames, 3, patch, patch),
+            large=torch.empty(len(numbers), frames, 3, large, large),
+            flow=torch.empty(len(numbers), frames, 2, patch, patch),
+            visible=torch.empty(len(numbers), frames, 1, patch, patch),
         )
+        for place, number in enumerate(numbers):
+            self._draw_into(batch, place, np.random.default_rng((seed, number)))
+        batch.small.div_(255)
+        batch.large.div_(255)
+        return batch
 
-    def _one(self, chance: np.random.Generator, frames: int, patch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _draw_into(self, batch: ClipBatch, place: int, chance: np.random.Generator) -> None:
+        """Draw a clip into its place of a batch, its pixels in 8-bit codes."""
+        frames, _, patch, _ = batch.small.shape[1:]
         clip = int(chance.integers(self.count))
         start = a_place(chance, self.frames, frames)
-        places = [[a_place(chance, self.side // self.scale, patch) for _ in range(2)] for _ in range(2)]
+        corners = [[a_place(chance, self.side // self.scale, patch) for _ in range(2)] for _ in range(2)]
         # The better of two places, as a camera takes it: a part of a good clip may be all sky.
         middle = self._arrays["small"][clip, start + frames // 2]
-        top, left = max(places, key=lambda yx: detail(middle[yx[0] : yx[0] + patch, yx[1] : yx[1] + patch]))
+        top, left = max(corners, key=lambda yx: detail(middle[yx[0] : yx[0] + patch, yx[1] : yx[1] + patch]))
         turn = Turn(transposed=_toss(chance), mirrored=_toss(chance), upside_down=_toss(chance))
 
         def part(name: str, scale: int = 1) -> Tensor:
@@ -88,16 +95,16 @@ class ClipCache:
             rows = self._arrays[name][clip, start : start + frames]
             if name in ("small", "large"):
                 rows = rows.transpose(0, 3, 1, 2)
-            return torch.from_numpy(rows[..., y : y + side, x : x + side].copy())
+            return torch.from_numpy(rows[..., y : y + side, x : x + side].copy(order="K"))
 
-        small = turned(part("small"), turn).contiguous().float().div_(255)  # (T, 3, p, p)
-        large = turned(part("large", self.scale), turn).contiguous().float().div_(255)  # (T, 3, p*s, p*s)
+        batch.small[place] = turned(part("small"), turn)
+        batch.large[place] = turned(part("large", self.scale), turn)
         flow = turned_flow(part("flow").float(), turn)  # (T, 2, p, p)
-        visible = turned(part("visible").float()[:, None], turn) * points_inside(flow)  # (T, 1, p, p)
+        batch.flow[place] = flow
+        batch.visible[place] = turned(part("visible")[:, None], turn) * points_inside(flow)
         # The first frame of a clip has nothing before it, also where the cache has.
-        for motion in (flow, visible):
-            motion[0] = 0
-        return small, large, flow, visible
+        batch.flow[place, 0] = 0
+        batch.visible[place, 0] = 0
 
 
 def make_clip_cache(

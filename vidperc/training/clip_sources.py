@@ -41,11 +41,11 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     without: dict[str, list[str]] = {}
     for path, footage in zip(paths, opened, strict=True):
         if isinstance(footage, str):
-            without.setdefault("cannot be read", []).append(f"{path.name}: {footage}")
+            without.setdefault("unreadable", []).append(f"{path.name}: {footage}")
         elif not footage.starts(material.frames):
-            without.setdefault(f"have no shot of {material.frames} frames", []).append(path.name)
+            without.setdefault(f"without a shot of {material.frames} frames", []).append(path.name)
         elif not fitting_sizes(footage, material):
-            without.setdefault(f"are smaller than {material.side} pixels at every size", []).append(path.name)
+            without.setdefault(f"smaller than {material.side} pixels at every size", []).append(path.name)
         else:
             found.append(footage)
     left_out = _left_out(without, len(paths), "videos")
@@ -95,9 +95,9 @@ def open_photos(material: Material, sources: Sources, threads: Executor, say: Sa
     without: dict[str, list[str]] = {}
     for path, size in zip(sources.images, threads.map(size_of, sources.images), strict=True):
         if isinstance(size, str):
-            without.setdefault("cannot be read", []).append(f"{path.name}: {size}")
+            without.setdefault("unreadable", []).append(f"{path.name}: {size}")
         elif min(size) < material.side:
-            without.setdefault(f"are smaller than {material.side} pixels", []).append(path.name)
+            without.setdefault(f"smaller than {material.side} pixels", []).append(path.name)
         else:
             found.append(Photo(path, float(size[0] * size[1]) ** 0.5))
     left_out = _left_out(without, len(sources.images), "images")

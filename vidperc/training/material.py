@@ -19,7 +19,7 @@ VIDEO_SUFFIXES = (
 
 Part = Literal["learnt", "held_out"]
 
-_ENDS = 1 << 16  # bytes of a file's beginning and end that tell it from another of its length
+_ENDS = 1 << 13  # bytes of a file's beginning and end that tell it from another of its length
 
 
 @dataclass(frozen=True, kw_only=True)
