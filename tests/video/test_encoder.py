@@ -215,3 +215,23 @@ def test_what_containers_hold(container, codec, takes):
     settings = choose_encoder(source_pix_fmt="yuv420p", bits=8, codec=codec)
     segment = check_encoder(settings, **SIZE, time_base=TICK, rate=RATE, color=Color())
     assert container_takes(container, segment) is takes
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "told"),
+    [(None, ".webm", "cpu-used=N sets its speed"), ("ffv1", ".mkv", "ffv1 has none; leave it out")],
+)
+def test_a_preset_for_an_encoder_without_any_is_refused(codec, suffix, told):
+    """The user may not have named the encoder that it is for."""
+    with pytest.raises(VidpercError, match=f"--preset fast: .*{told}"):
+        choose_encoder(source_pix_fmt="yuv420p", bits=8, codec=codec, preset="fast", suffix=suffix)
+
+
+@pytest.mark.parametrize(
+    ("bits", "source_codec", "wanted"),
+    [(8, "vp9", "libvpx-vp9"), (8, "libdav1d", "libsvtav1"), (10, "hevc", "libsvtav1")],
+)
+def test_webm_gets_an_encoder_that_it_holds(bits, source_codec, wanted):
+    pix_fmt = "yuv420p" if bits == 8 else "yuv420p10le"
+    settings = choose_encoder(source_pix_fmt=pix_fmt, bits=bits, suffix=".webm", source_codec=source_codec)
+    assert (settings.codec, settings.pix_fmt) == (wanted, pix_fmt)

@@ -131,6 +131,9 @@ def choose_encoder(
         chosen[recipe.quality or "crf"] = quality
     elif recipe.quality:
         chosen[recipe.quality] = recipe.default_quality
+    if preset and name in RECIPES and not recipe.preset:
+        speed = ", -e cpu-used=N sets its speed" if name.startswith("libvpx") else ""
+        raise VidpercError(f"--preset {preset}: {name} has none{speed}; leave it out, or name another encoder with -c")
     preset = (options or {}).get("preset", preset)
     if preset and recipe.presets and preset not in recipe.presets:
         raise VidpercError(f"--preset {preset}: {name} does not know it, wanted one of {', '.join(recipe.presets)}")
