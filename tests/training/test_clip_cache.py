@@ -217,6 +217,17 @@ def test_material_that_gives_no_clip_is_told(data: Path, tmp_path: Path, materia
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_clips_of_what_is_held_out_are_of_nothing_else(data: Path, tmp_path: Path) -> None:
+    """One video alone, though the material has images, too."""
+    material = replace(MATERIAL, held_out=("one.mkv",), count=3)
+    kept, said = made(data, tmp_path, material, part="held_out")
+    assert kept.count == 3
+    assert said[0].startswith("1 videos with 1 shots") and "one.mkv" in said[0]
+    learnt, said = made(data, tmp_path, material)
+    assert learnt.path != kept.path
+    assert said[0].startswith("1 videos with 3 shots") and "cuts.mp4" in said[0]
+
+
 def test_a_folder_that_cannot_be_made_is_told(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VidpercError, match="no file can be made there"):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.clips import make_clip
 from vidperc.errors import VidpercError
-from vidperc.training.material import Material, find_sources, fingerprint
+from vidperc.training.material import Material, Sources, find_sources, fingerprint
 
 
 def still(path: Path, code: int = 0) -> Path:
@@ -111,7 +111,10 @@ def test_a_side_must_suit_the_scale_and_what_is_done_to_it() -> None:
             material.check(scale)
 
 
-def test_the_share_of_images_is_all_where_there_is_nothing_else() -> None:
-    assert Material(images=("a",)).image_share == 1
-    assert Material(videos=("a",)).image_share == 0
-    assert Material(images=("a",), videos=("b",), share_of_images=0.25).image_share == 0.25
+def test_the_share_of_images_is_all_or_none_where_there_is_but_one_kind() -> None:
+    material = Material(images=("a",), videos=("b",), share_of_images=0.25, count=20)
+    path = (Path("a"),)
+    assert Sources(path, (), path).images_of(material) == 5
+    assert Sources((), path, path).images_of(material) == 5
+    assert Sources(path, (), ()).images_of(material) == 0
+    assert Sources((), (), path).images_of(material) == 20

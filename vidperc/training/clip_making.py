@@ -79,7 +79,7 @@ def plan_clips(
     scale: that a network shall enlarge by, for what a clip is worth to it.
     Raises VidpercError where there are videos, or images, and none of them gives a clip.
     """
-    of_images = round(material.count * material.image_share)
+    of_images = sources.images_of(material)
     jobs: list[Job] = []
     if of_images:
         photos = open_photos(material, sources, threads, say)

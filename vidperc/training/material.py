@@ -72,11 +72,6 @@ class Material:
                 f"side: got {self.side}, wanted a multiple of {multiple}, and at least {16 * scale} pixels"
             )
 
-    @property
-    def image_share(self) -> float:
-        """Of the clips, as it comes out where there are only videos or only images."""
-        return 0.0 if not self.images else self.share_of_images if self.videos else 1.0
-
 
 @dataclass(frozen=True)
 class Sources:
@@ -85,6 +80,12 @@ class Sources:
     videos: tuple[Path, ...]
     frame_folders: tuple[Path, ...]
     images: tuple[Path, ...]
+
+    def images_of(self, material: Material) -> int:
+        """How many of the material's clips are made of images: its share, all or none where there is but one kind."""
+        if not self.images:
+            return 0
+        return round(material.count * (material.share_of_images if self.videos or self.frame_folders else 1))
 
 
 def find_sources(material: Material, data: Path, part: Part = "learnt") -> Sources:
