@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
+from vidperc.commands.download import fetched
 from vidperc.commands.json_file import check_json_file, write_json_file
 from vidperc.commands.outpipe import piped_out
 from vidperc.commands.progress import Display
@@ -45,7 +46,7 @@ VIDEO_SUFFIXES = frozenset({
 class VideoOptions:
     """What the command line says about input, output, time, machine and encoder, under the command line's names."""
 
-    inputs: tuple[Path, ...]
+    inputs: tuple[Path | str, ...]  # text for addresses
     guide: Path | None = None
     output: str | None = None  # as typed: a path would lose the slash at the end that means a folder
     fps: str | None = None
@@ -68,6 +69,7 @@ class VideoOptions:
     encoder_options: tuple[str, ...] = ()
     no_audio: bool = False
     overwrite: bool = False
+    allow_url: bool = False
     strict: bool = False
     max_input_pixels: int | None = None
     max_streams: int | None = None
@@ -101,13 +103,27 @@ def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> 
     Raises VidpercError for options that no input could work with.
     """
     spec.check()
-    with piped_out(options.output) as (output, pipe), spooled(options.inputs, output) as inputs:
-        piped = inputs != options.inputs
-        return _process(spec, replace(options, inputs=inputs, output=output), label=label, piped=piped, pipe=pipe)
+    with (
+        piped_out(options.output) as (output, pipe),
+        fetched(options.inputs, output, allow_url=options.allow_url) as (paths, output, origins),
+        spooled(paths, output) as inputs,
+    ):
+        if inputs != paths:
+            origins[inputs[0]] = "standard input"
+        return _process(spec, replace(options, output=output), inputs, label=label, origins=origins, pipe=pipe)
 
 
-def _process(spec: PipelineSpec, options: VideoOptions, *, label: str, piped: bool, pipe: BinaryIO | None) -> int:
-    inputs = _inputs(options.inputs)
+def _process(
+    spec: PipelineSpec,
+    options: VideoOptions,
+    paths: Sequence[Path],
+    *,
+    label: str,
+    origins: Mapping[Path, str],
+    pipe: BinaryIO | None,
+) -> int:
+    """origins: where the files are from that were written for this run alone."""
+    inputs = _inputs(paths)
     if pipe is not None and len(inputs) > 1:
         raise VidpercError(f"-o -: standard output is one video, got {len(inputs)} inputs; run them apart")
     if options.report is not None:
@@ -118,7 +134,7 @@ def _process(spec: PipelineSpec, options: VideoOptions, *, label: str, piped: bo
         check_debug_motion(options.debug_motion, jobs, dry_run=options.dry_run)
     made = _make_folder(jobs[0].folder)
     try:
-        return _run(jobs, options, piped=piped)
+        return _run(jobs, options, origins)
     finally:
         if made:
             with contextlib.suppress(OSError):  # it holds outputs
@@ -148,16 +164,17 @@ def _make_folder(folder: Path | None) -> Path | None:
     return folder
 
 
-def _run(jobs: Sequence[Job], options: VideoOptions, *, piped: bool) -> int:
+def _run(jobs: Sequence[Job], options: VideoOptions, origins: Mapping[Path, str]) -> int:
     outcome = _Outcome()
     keep_heap = options.max_memory is None
     display = Display(show_progress=not options.no_progress, results_to_stderr=jobs[0].pipe is not None)
     with WorkerPool(keep_heap=keep_heap) as pool, display:
         for number, job in enumerate(jobs, start=1):
             display.begin(job.source, number, len(jobs))
-            if piped:
+            if job.source in origins:
                 mib = job.source.stat().st_size / 2**20
-                display.warned(f"standard input was kept in this file ({mib:.1f} MiB); a run of it cannot be resumed")
+                origin = origins[job.source]
+                display.warned(f"{origin} was kept in this file ({mib:.1f} MiB); a run of it cannot be resumed")
             try:
                 if options.dry_run:
                     figures = estimate(job, pool)

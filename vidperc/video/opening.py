@@ -82,7 +82,7 @@ def open_input(path: Path) -> InputContainer:
     if not path.exists():
         # A path has lost one slash of "https://"; a single letter before the colon is a drive.
         is_address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()) is not None
-        hint = "; addresses are not read, download the file first" if is_address else ""
+        hint = "; addresses are not read without --allow-url, download the file first" if is_address else ""
         raise VidpercError(f"{path}: no such file{hint}")
     if path.stat().st_size == 0:
         raise VidpercError(f"{path}: is empty (0 bytes), wanted a video file")
