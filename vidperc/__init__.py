@@ -17,6 +17,8 @@ from vidperc.errors import VidpercError
 from vidperc.version import __version__
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from vidperc.engine.report import JobReport
     from vidperc.pipeline import PipelineSpec
 
@@ -34,6 +36,10 @@ def upscale(
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
     fade_threshold: float | None = None,
+    fps: float | str | Fraction | None = None,
+    deinterlace: str | None = None,
+    bake_rotation: bool = False,
+    strict: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> JobReport:
@@ -45,8 +51,10 @@ def upscale(
     resolution: short side of the output in pixels, reached by resampling what the network made.
     steady: how firmly what the network adds is held in place along the motion, so that it does not flicker, 0 for not
         at all to 1; None for the usual, which is not at all.
-    cuts, cut_threshold, fade_threshold: as in run.
-    output: None writes "input_x2.mp4" beside the input.
+    source: a video; an image; a folder of images, or a numbered name of them ("frames/%05d.png"), for its frames.
+    output: None writes "input_x2.mp4" beside the input, "photo_x2.png" for an image, a folder "frames_x2" for a folder
+        of them. A video (.mp4, .m4v, .mov, .mkv, .webm), bare frames (.y4m), an image or images ("out/%05d.png").
+    cuts, cut_threshold, fade_threshold, fps, deinterlace, bake_rotation, strict: as in run.
     overwrite: do it again although the output exists.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
@@ -54,7 +62,17 @@ def upscale(
 
     spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, steady=steady)
     cutting = cuts, cut_threshold, fade_threshold
-    return _run(spec, source, output, label="", cutting=cutting, device=device, overwrite=overwrite)
+    return _run(
+        spec,
+        source,
+        output,
+        label="",
+        cutting=cutting,
+        reading=(fps, deinterlace, bake_rotation),
+        strict=strict,
+        device=device,
+        overwrite=overwrite,
+    )
 
 
 def run(
@@ -66,6 +84,10 @@ def run(
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
     fade_threshold: float | None = None,
+    fps: float | str | Fraction | None = None,
+    deinterlace: str | None = None,
+    bake_rotation: bool = False,
+    strict: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> JobReport:
@@ -76,14 +98,30 @@ def run(
         a single shot, a path names a file with the time of a cut in every line.
     cut_threshold: the share of a picture, 0 to 1, that a cut must change; None for 0.4.
     fade_threshold: the contrast, in 8-bit codes, below which a picture has faded away; None for 1.5.
-    output: None writes "input_NAME.mp4" beside the input, with the pipeline's name.
+    fps: frames per second of a source that is images, as 24 or "30000/1001"; None for 25. Videos have times.
+    deinterlace: whole pictures of interlaced video, "frame" for one of each frame, "field" for two; None leaves the
+        fields woven.
+    bake_rotation: turn and mirror the pictures as players show them; else the mark that says so is kept.
+    strict: raise VidpercError before any work if something of the source would be dropped, instead of reporting it.
+    overwrite: as in upscale.
+    source, output: as in upscale; None writes "input_NAME.mp4" beside the input, with the pipeline's name.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
     from vidperc.config.pipelines import apply_settings, load_pipeline
 
     spec = apply_settings(load_pipeline(str(pipeline)), settings or [])
     cutting = cuts, cut_threshold, fade_threshold
-    return _run(spec, source, output, label=spec.name, cutting=cutting, device=device, overwrite=overwrite)
+    return _run(
+        spec,
+        source,
+        output,
+        label=spec.name,
+        cutting=cutting,
+        reading=(fps, deinterlace, bake_rotation),
+        strict=strict,
+        device=device,
+        overwrite=overwrite,
+    )
 
 
 def steady(
@@ -96,6 +134,8 @@ def steady(
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
     fade_threshold: float | None = None,
+    fps: float | str | Fraction | None = None,
+    strict: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> JobReport:
@@ -104,7 +144,7 @@ def steady(
     processed: that video. guide: the one that it was made from, with the same frames at the same times, counted from
         the first frame of each; its size may be another. What the other program added is held along its motion.
     strength: 0 to leave frames as they are, to 1; None for 0.9. settings: of the pipeline `steady`, as in run.
-    cuts, cut_threshold, fade_threshold: as in run; they are found in the guide.
+    cuts, cut_threshold, fade_threshold, fps, strict, overwrite: as in run; cuts are found in the guide.
     output: None writes "processed_steady.mp4" beside the processed video, with that one's sound and the rest.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
@@ -113,7 +153,16 @@ def steady(
     spec = steady_pipeline(strength=strength, settings=settings or [])
     cutting = cuts, cut_threshold, fade_threshold
     return _run(
-        spec, processed, output, guide=guide, label=spec.name, cutting=cutting, device=device, overwrite=overwrite
+        spec,
+        processed,
+        output,
+        guide=guide,
+        label=spec.name,
+        cutting=cutting,
+        reading=(fps, None, False),
+        strict=strict,
+        device=device,
+        overwrite=overwrite,
     )
 
 
@@ -124,6 +173,8 @@ def _run(
     *,
     label: str,
     cutting: tuple[str | Path, float | None, float | None],
+    reading: tuple[float | str | Fraction | None, str | None, bool],
+    strict: bool,
     device: str,
     overwrite: bool,
     guide: str | Path | None = None,
@@ -133,7 +184,10 @@ def _run(
     from vidperc.engine.plan import Wishes
     from vidperc.engine.pool import WorkerPool
     from vidperc.engine.run import Watcher, run_job
+    from vidperc.video.deinterlace import deinterlace_mode
+    from vidperc.video.times import parse_rate
 
+    fps, deinterlace, bake_rotation = reading
     cuts, cut_threshold, fade_threshold = cutting
     job = Job(
         source=Path(source),
@@ -143,6 +197,10 @@ def _run(
         pipeline=spec,
         cuts=cut_choice(str(cuts), cut_threshold, fade_threshold),
         wishes=Wishes(device=device),
+        rate=None if fps is None else parse_rate(str(fps), "fps"),
+        deinterlace=deinterlace_mode(deinterlace, "deinterlace"),
+        bake_rotation=bake_rotation,
+        strict=strict,
         overwrite=overwrite,
     )
     with WorkerPool() as pool:

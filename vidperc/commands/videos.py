@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO
 
 from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.download import fetched
@@ -27,7 +27,7 @@ from vidperc.engine.run import Interrupted, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
-from vidperc.video.deinterlace import Deinterlace
+from vidperc.video.deinterlace import deinterlace_mode
 from vidperc.video.identity import read_identity
 from vidperc.video.images import has_images, is_images
 from vidperc.video.opening import Limits
@@ -305,15 +305,6 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         overwrite=options.overwrite,
         strict=options.strict,
         limits=_limits(options),
-        deinterlace=_deinterlace(options.deinterlace),
+        deinterlace=deinterlace_mode(options.deinterlace, "--deinterlace"),
         bake_rotation=options.bake_rotation,
-    )
-
-
-def _deinterlace(text: str | None) -> Deinterlace:
-    for mode in get_args(Deinterlace):
-        if text == mode or text is None:
-            return mode
-    raise VidpercError(
-        f"--deinterlace {text}: wanted frame, for as many pictures as frames, or field, for twice as many"
     )

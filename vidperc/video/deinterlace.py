@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 import av.error
 from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 
+from vidperc.errors import VidpercError
+
 Deinterlace = Literal["", "frame", "field"]
 
 Timed = tuple[VideoFrame, int]
+
+
+def deinterlace_mode(text: str | None, option: str) -> Deinterlace:
+    """The mode that a user named; None leaves fields woven. Raises VidpercError for another."""
+    for mode in get_args(Deinterlace):
+        if text == mode or text is None:
+            return mode
+    raise VidpercError(f"{option} {text}: wanted frame, for as many pictures as frames, or field, for twice as many")
 
 
 def deinterlaced(frames: Iterator[Timed], time_base: Fraction, mode: Deinterlace) -> Iterator[Timed]:
