@@ -257,7 +257,7 @@ def echo(share: float) -> tuple[RecurrentShape, dict[str, Tensor]]:
     return shape, {"0.weight": first, "0.bias": torch.zeros(4), "1.weight": last, "1.bias": torch.zeros(1)}
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 2, 2), (0.5, 10, 15), (0.8, 35, 50)])
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 4, 4), (0.5, 12, 18), (0.8, 35, 50)])
 def test_settling_takes_as_long_as_what_was_made_echoes(share: float, least: int, most: int) -> None:
     """Begun later, it lacks what an echo has gathered: at most 0.05 for a half, 0.2 for 0.8.
 
