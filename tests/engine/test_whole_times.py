@@ -41,12 +41,10 @@ def done(source, output, pool, **settings):
     return run_job(job, pool, Watcher())
 
 
-def moved(source, path, *, shift, kinds=("video", "audio")):
+def moved(source, path, *, shift, kinds=("video", "audio"), flags=""):
     """The packets of a file, those of these kinds earlier or later by so many seconds."""
-    with (
-        av.open(str(source)) as container,
-        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as output,
-    ):
+    options = {"avoid_negative_ts": "disabled", **({"movflags": flags} if flags else {})}
+    with av.open(str(source)) as container, av.open(str(path), "w", container_options=options) as output:
         places = {stream.index: output.add_stream_from_template(stream) for stream in container.streams}
         for packet in container.demux():
             if packet.size:
@@ -139,15 +137,34 @@ def test_the_last_frame_of_an_excerpt_lasts_as_long_as_in_the_source(suffix, poo
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_every_frame_lasts_as_long_as_in_the_source(suffix, pool, tmp_path):
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+def test_every_frame_lasts_as_long_as_in_the_source(codec, suffix, pool, tmp_path):
     times = [0, 40, 80, 120, 480, 520, 600, 620]
     source = make_clip(tmp_path / f"in{suffix}", pts=times, time_base=MS, options={"bf": "2"})
-    done(source, tmp_path / f"out{suffix}", pool)
+    preset = "12" if codec == "libsvtav1" else "medium"
+    done(source, tmp_path / f"out{suffix}", pool, codec=codec, preset=preset)
     assert ffprobe_times(tmp_path / f"out{suffix}") == ffprobe_times(source)
     wanted = [Fraction(b - a, 1000) for a, b in itertools.pairwise(times)]
+    lasts = video_lasts(tmp_path / f"out{suffix}")
     if suffix == ".mkv":
-        assert video_lasts(tmp_path / f"out{suffix}")[:-1] == wanted
-    assert video_lasts(tmp_path / f"out{suffix}")[-1] == video_lasts(source)[-1]
+        assert lasts[:-1] == wanted
+    assert lasts[-1] == video_lasts(source)[-1]
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov+default_base_moof", "frag_keyframe+delay_moov"])
+@pytest.mark.parametrize("late", [0, Fraction(7, 2)])
+def test_a_fragmented_mp4_keeps_every_time(late, flags, pool, tmp_path, monkeypatch):
+    """As cameras and streams write them: without an index, and with times in each fragment."""
+    monkeypatch.setattr(plan_module, "MAX_SEGMENT_FRAMES", 20)
+    clip = make_clip(tmp_path / "clip.mp4", frames=50, sound=True, options={"bf": "2"})
+    source = moved(clip, tmp_path / "in.mp4", shift=late, flags=flags)
+    assert b"moof" in source.read_bytes()
+    was = ffprobe_times(source)
+    assert was[0] > 0 if late or "empty" in flags else was[0] == 0  # without an edit list, B-frames come later
+    report = done(source, tmp_path / "out.mp4", pool)
+    assert report.segments > 1
+    assert ffprobe_times(tmp_path / "out.mp4") == was
+    assert ffprobe_packets(tmp_path / "out.mp4") == ffprobe_packets(source)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg decodes beside us")

@@ -1,5 +1,6 @@
 """Encoding: every frame, every bit of depth, the same bytes each time, and settings that are refused in time."""
 
+import io
 import os
 import re
 import subprocess
@@ -75,6 +76,19 @@ settings = choose_encoder(source_pix_fmt="yuv420p", bits=8, codec="libx265", pre
 for times in ([0], [1000, 1040], [0, 40, 80]):
     encode(Path("part.mkv"), settings, times)
 """
+
+
+@pytest.mark.parametrize("codec", ["libvpx-vp9", "libsvtav1", "libx264", "libx265", "ffv1"])
+def test_times_in_billionths_of_a_second_stay_exact(codec):
+    """As some WebM files count; libvpx has ticks of its own, a hundred times as long."""
+    settings = choose_encoder(source_pix_fmt="yuv420p", bits=8, codec=codec)
+    times = [round(Fraction(index, 30) * 10**9) for index in range(20)]
+    with Encoder(
+        io.BytesIO(), settings, **SIZE, time_base=Fraction(1, 10**9), rate=Fraction(30), color=Color()
+    ) as encoder:
+        for index, time in enumerate(times):
+            encoder.encode(planes_of(index, LAYOUTS[settings.pix_fmt]), time)
+    assert sorted(encoder.packet_pts) == times
 
 
 def test_fewer_frames_than_an_encoder_holds_back_can_be_written(tmp_path):

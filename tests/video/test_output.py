@@ -59,9 +59,11 @@ def _halves(places):
 
 
 @settings(deadline=None)
-@given(decoding_orders())
-def test_decode_times_rise_and_never_pass_the_time_of_display(packet_pts):
-    dts = decode_times(packet_pts)
+@given(decoding_orders(), st.booleans())
+def test_decode_times_rise_and_never_pass_the_time_of_display(packet_pts, early):
+    dts = decode_times(packet_pts, early=early)
+    if early:
+        assert min(packet_pts) - dts[0] >= packet_pts[-1] - dts[-1]
     assert len(dts) == len(packet_pts)
     assert all(a < b for a, b in itertools.pairwise(dts))
     assert all(d <= p for d, p in zip(dts, packet_pts, strict=True))
@@ -123,6 +125,16 @@ def test_the_video_of_an_mp4_lasts_as_long_as_the_source(vfr, tmp_path):
     assert video["duration_ts"] * Fraction(video["time_base"]) == Fraction(
         VFR[-1] + joined.index.last_duration - VFR[0], 90000
     )
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("times", [[0, 40, 80, 120, 480, 520, 600, 620], [0, 10, 20, 30, 500, 1000, 1500, 2000]])
+def test_an_mp4_is_as_long_as_its_frames_however_they_are_reordered(times, codec, tmp_path):
+    """MP4 adds up the steps between times of decoding; the film ended with its last frame's first moment."""
+    source = make_clip(tmp_path / "in.mkv", pts=times, time_base=Fraction(1, 1000))
+    joined = join(source, tmp_path / "out.mp4", codec=codec)
+    video = ffprobe_video(joined.output)
+    assert video["start_pts"] + video["duration_ts"] == times[-1] + joined.index.last_duration
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

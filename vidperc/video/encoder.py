@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,9 @@ os.environ.setdefault("SVT_LOG", "1")
 
 PRIVATE_SEGMENT_FORMAT = "matroska"
 PRIVATE_FORMATS = {"png": "nut"}  # of codecs that it does not hold
+
+# Of encoders that count time in ticks of their own.
+_COARSEST_TICK = Fraction(1, 10**7)
 
 # Frames by which decode times stay behind in a private file; more than any encoder reorders.
 DECODE_DELAY = 64
@@ -175,9 +179,15 @@ class Encoder:
             # Not the encoder's own: x265 gives random ones when there are fewer frames than it holds back.
             behind = len(self.packet_pts) - DECODE_DELAY
             packet.dts = self._given[behind] if behind >= 0 else self._given[0] + behind
-            self.packet_pts.append(packet.pts)
+            self.packet_pts.append(self._given_time(packet.pts))
             self.nbytes += packet.size
             self._container.mux(packet)
+
+    def _given_time(self, pts: int) -> int:
+        """The time that a frame was given, for the one that its packet has: libvpx counts in 10**-7 seconds."""
+        place = bisect_left(self._given, pts)
+        near = min(self._given[max(0, place - 1) : place + 1], key=lambda given: abs(given - pts))
+        return near if abs(near - pts) * self._time_base <= _COARSEST_TICK else pts
 
     @property
     def unused_options(self) -> list[str]:

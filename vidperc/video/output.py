@@ -56,14 +56,18 @@ class Part:
     packet_pts: tuple[int, ...]
 
 
-def decode_times(packet_pts: Sequence[int]) -> list[int]:
+def decode_times(packet_pts: Sequence[int], *, early: bool = False) -> list[int]:
     """The dts of packets in decoding order that have these pts: by rank, never above the pts, strictly increasing.
 
     With S the sorted pts and d the largest lead of a packet's place over its rank, dts_k = S[k - d].
+    early: the first is at least as much earlier than its pts as the last one is. MP4 adds up the steps between dts, and
+        a film is as long as that sum at most, so that steps which are missing at the end have to be at the start.
     """
     shown = sorted(packet_pts)
     delay = max(place - bisect_left(shown, pts) for place, pts in enumerate(packet_pts))
     step = shown[1] - shown[0] if len(shown) > 1 else 1
+    if early and delay:
+        step = max(step, -((shown[len(shown) - 1 - delay] - packet_pts[-1]) // delay))
     before = [shown[0] - (delay - place) * step for place in range(delay)]
     return before + shown[: len(shown) - delay]
 
@@ -108,7 +112,8 @@ def write_output(
                 _start(output, path)
             for cover in covers:
                 output.mux_one(cover_packet(cover))
-            pictures = _video_packets(parts, video, source.time_base, shift, last_duration)
+            mp4 = path.suffix.lower() in MP4_FAMILY
+            pictures = _video_packets(parts, video, source.time_base, shift, last_duration, early=mp4)
             others = other_packets(container, lanes, source.time_base, window, copied, origin=origin)
             refusals: dict[int, int] = {}
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
@@ -229,10 +234,10 @@ def _check_aspect(output: OutputContainer, encoded: VideoStream, source: VideoIn
 
 
 def _video_packets(
-    parts: Sequence[Part], stream: VideoStream, time_base: Fraction, shift: int, last_duration: int
+    parts: Sequence[Part], stream: VideoStream, time_base: Fraction, shift: int, last_duration: int, *, early: bool
 ) -> Iterator[Packet[Any]]:
     packet_pts = [pts - shift for part in parts for pts in part.packet_pts]
-    packet_dts = decode_times(packet_pts)
+    packet_dts = decode_times(packet_pts, early=early)
     shown = sorted(packet_pts)
     place = 0
     for part in parts:
@@ -249,6 +254,11 @@ def _video_packets(
                 packet.time_base = time_base
                 packet.pts, packet.dts = pts, packet_dts[place]
                 packet.duration = shown[rank + 1] - pts if rank + 1 < len(shown) else last_duration
+                if early and place + 1 == len(packet_pts):
+                    # What is missing until the steps between dts are as long as the film; never beyond its end.
+                    packet.duration = max(
+                        packet.duration, shown[-1] + last_duration - shown[0] - (packet_dts[-1] - packet_dts[0])
+                    )
                 packet.stream = stream
                 place += 1
                 yield packet
