@@ -23,7 +23,7 @@ import torch
 from av.video.frame import VideoFrame
 
 from vidperc.metrics.psnr import psnr_y601
-from vidperc.models.luma_card import NAMES, shipped_card
+from vidperc.models.own_card import NAMES, shipped_card
 from vidperc.training.images import Pixels, read_images, shrink
 
 RESAMPLING = ("bicubic", "lanczos")

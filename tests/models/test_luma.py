@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.clips import TEST_DATA
 from vidperc.models import luma as luma_module
 from vidperc.models.luma import FoldedConv, LumaShape, RunningLuma, TrainableLuma, convolve_relu
-from vidperc.models.luma_card import shipped_path
+from vidperc.models.own_card import shipped_path
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize

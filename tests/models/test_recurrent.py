@@ -200,6 +200,31 @@ def test_a_clip_whose_frames_are_all_new_goes_back_no_further_than_each() -> Non
     assert not luma.grad[:, :-1].any() and bool(luma.grad[:, -1].any())
 
 
+def test_it_learns_to_take_from_the_frames_before() -> None:
+    """A still scene under noise: what a first frame cannot know, later ones can average away."""
+    scene = F.interpolate(torch.rand(4, 1, 8, 8), scale_factor=8, mode="bicubic")  # (N, 1, 2*h, 2*w)
+    small = F.avg_pool2d(scene, 2)[:, None].expand(4, 6, 1, 32, 32)
+    flow, visible = torch.zeros(4, 6, 2, 32, 32), torch.ones(4, 6, 1, 32, 32)
+    visible[:, 0] = 0
+    network = TrainableRecurrent(RecurrentShape(scale=2, channels=8, depth=1, state=2), expand=0)
+    steps = torch.optim.Adam(network.parameters(), lr=5e-3)
+
+    def wrong() -> Tensor:
+        """The mean squared error of each frame, (T,), under new noise."""
+        luma = small + 0.1 * torch.randn(small.shape)
+        base = enlarged(luma.flatten(0, 1))
+        wanted = F.pixel_unshuffle(scene.repeat_interleave(6, dim=0) - base, 2).view(4, 6, 4, 32, 32)
+        return (network(luma, flow, visible) - wanted).square().mean(dim=(0, 2, 3, 4))
+
+    for _ in range(120):
+        steps.zero_grad()
+        wrong().mean().backward()
+        steps.step()
+    with torch.no_grad():
+        found = wrong()
+    assert float(found[-2:].mean()) < 0.6 * float(found[0])
+
+
 def image_network() -> TrainableLuma:
     network = TrainableLuma(LumaShape(scale=2, channels=12, depth=2), expand=2)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.models.luma_card import NAMES
+from vidperc.models.own_card import NAMES
 from vidperc.models.zoo import find_card, find_chain, list_cards, list_families
 
 
