@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -51,6 +53,28 @@ def test_pictures_that_are_whole_are_never_taken_for_fields(path):
         pytest.skip("no video")
     assert ("interlaced" in found) == path.name.startswith("interlaced")
     assert "telecined" not in found
+
+
+@pytest.mark.parametrize("speed", [1, 3])
+@pytest.mark.parametrize("texture", ["grain", "letters", "stripes"])
+def test_fine_textures_that_scroll_are_not_fields(texture, speed, tmp_path):
+    """Their lines differ as much as combs do; only the order in time tells them apart."""
+    chance = np.random.default_rng(5)
+    tall = {
+        "grain": chance.integers(0, 256, (360, 160)),
+        "letters": 20 + 220 * np.kron(chance.integers(0, 2, (180, 80)), np.ones((2, 2), int)),
+        "stripes": 230 * (np.arange(360)[:, None] % 2) * np.ones((1, 160), int),
+    }[texture].astype(np.uint8)
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "gray"
+        for index in range(40):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(tall[index * speed :][:120]), "gray")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert told(path) == ""
 
 
 def test_a_still_picture_and_a_short_one_say_nothing(tmp_path):
