@@ -32,6 +32,7 @@ def upscale(
     model: str = "auto",
     scale: int | None = None,
     resolution: int | None = None,
+    detail: float | None = None,
     steady: float | None = None,
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
@@ -49,6 +50,8 @@ def upscale(
         between our networks for clean and for compressed video by a look at the source.
     scale: output side over input side; None for the network's own, 2 for our families of networks.
     resolution: short side of the output in pixels, reached by resampling what the network made.
+    detail: 0 for what is nearest to the source on average, to 1 for the finest detail, of networks that have a
+        perceptual twin; None for 0.
     steady: how firmly what the network adds is held in place along the motion, so that it does not flicker, 0 for not
         at all to 1; None for the usual, which is not at all.
     source: a video; an image; a folder of images, or a numbered name of them ("frames/%05d.png"), for its frames.
@@ -60,7 +63,7 @@ def upscale(
     """
     from vidperc.config.upscale import upscale_pipeline
 
-    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, steady=steady)
+    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, detail=detail, steady=steady)
     cutting = cuts, cut_threshold, fade_threshold
     return _run(
         spec,

@@ -162,6 +162,14 @@ EncoderOptions = Annotated[
     list[str] | None,
     typer.Option("-e", "--encoder-option", help="KEY=VALUE for the encoder; repeatable.", rich_help_panel=ENCODING),
 ]
+Detail = Annotated[
+    float | None,
+    typer.Option(
+        "--detail",
+        help="0 for what is nearest to the source, up to 1 for the finest detail; else 0.",
+        rich_help_panel=WHAT,
+    ),
+]
 SteadyStrength = Annotated[
     float | None,
     typer.Option(
@@ -216,7 +224,14 @@ def upscale(
         int | None,
         typer.Option("--resolution", help="Short side of the output in pixels, as in 1080.", rich_help_panel=WHAT),
     ] = None,
+    detail: Detail = None,
     steady: SteadyStrength = None,
+    adapt: Annotated[
+        str | None,
+        typer.Option(
+            "--adapt", help="Let the network learn from the video first, as long as 5m.", rich_help_panel=WHAT
+        ),
+    ] = None,
     settings: Settings = None,
     start: Start = None,
     end: End = None,
@@ -256,7 +271,9 @@ def upscale(
     from vidperc.commands.videos import process_videos, video_options
     from vidperc.config.upscale import upscale_pipeline
 
-    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, steady=steady, settings=settings or [])
+    spec = upscale_pipeline(
+        model=model, scale=scale, resolution=resolution, detail=detail, steady=steady, settings=settings or []
+    )
     return process_videos(spec, video_options(context.params), label="")
 
 

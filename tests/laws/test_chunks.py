@@ -11,6 +11,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 from tests.laws.recursive import Average, Blend
 from tests.recurrent_files import save_recurrent
+from tests.twin_files import save_pair
 from vidperc.clip import Clip
 from vidperc.ops.layout import LAYOUTS
 from vidperc.pipeline import Pipeline, PipelineSpec
@@ -23,7 +24,7 @@ from vidperc.stages.upscale import Upscale
 
 FRAMES = 20
 CUT = 11
-NUMBER = 15  # of the stages below
+NUMBER = 16  # of the stages below
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(network.state_dict(), path)
     save_recurrent(path.with_name("recurrent.safetensors"))
+    save_pair(path.parent, "pair")
     return str(path)
 
 
@@ -46,6 +48,7 @@ def stages(weights):
             Upscale(model="fast-x2"),
             Upscale(model="fast", scale=3),
             Upscale(model=str(Path(weights).with_name("recurrent.safetensors"))),
+            Upscale(model=str(Path(weights).with_name("pair.safetensors")), scale=2, detail=0.3),
         ],
         "resize": [Resize(resolution=50), Resize(resolution=32, kernel="bicubic")],
         "motion": [FindMotion(), FindMotion(estimator="farneback", size=30), FindMotion(preset="medium")],

@@ -20,7 +20,10 @@ def list_builtin() -> int:
 
 def show(model: str) -> int:
     """Every fact of a network's card."""
-    for name, value in asdict(find_card(model, None)).items():
+    facts = asdict(find_card(model, None))
+    for name in ("detail", "twin_sha256"):  # of what is made of it for one run
+        del facts[name]
+    for name, value in facts.items():
         text = "not found" if value is None else ("-" if value == "" else value)
         typer.echo(f"{name.replace('_', ' '):16} {text}")
     return 0

@@ -43,22 +43,26 @@ class Candidate:
     """A network that is measured.
 
     model: a name that `vidperc models list` shows, or the path of a weights file. steady: how firmly what it adds is
-    held along the motion of a video, 0 to 1. label: its name in tables; left out, the model's.
+    held along the motion of a video, 0 to 1. detail: how far it is moved towards its perceptual twin, 0 to 1.
+    label: its name in tables; left out, the model's.
     """
 
     model: str
     steady: float = 0.0
+    detail: float = 0.0
     label: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.steady <= 1:
             raise ValueError(f"steady: got {self.steady:g}, wanted 0 to 1")
+        if not 0 <= self.detail <= 1:
+            raise ValueError(f"detail: got {self.detail:g}, wanted 0 to 1")
 
     @property
     def shown(self) -> str:
         """Its name in tables."""
-        usual = Path(self.model).name + (f", steady {self.steady:g}" if self.steady else "")
-        return self.label or usual
+        added = (f", {name} {value:g}" for name, value in (("detail", self.detail), ("steady", self.steady)) if value)
+        return self.label or "".join((Path(self.model).name, *added))
 
     def has(self, scale: int) -> bool:
         """Whether it enlarges by this much. Raises VidpercError for a model that is none."""

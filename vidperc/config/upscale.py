@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.errors import VidpercError
+from vidperc.models.twins import check_detail
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.motion import FindMotion
 from vidperc.stages.stage import Stage
@@ -21,14 +23,15 @@ def upscale_pipeline(
     model: str | None = None,
     scale: int | None = None,
     resolution: int | None = None,
+    detail: float | None = None,
     steady: float | None = None,
     settings: Sequence[str] = (),
 ) -> PipelineSpec:
     """The pipeline that enlarges a video.
 
-    model, scale: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which is there
-        if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there. None for the usual
-        one. The stage `motion` is there for `steady`, and for a recurrent network.
+    model, scale, detail: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which
+        is there if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there. None for the
+        usual one. The stage `motion` is there for `steady`, and for a recurrent network.
         settings: laid over all of this, "stage.key=value" each.
     Raises VidpercError for what cannot be.
     """
@@ -37,6 +40,9 @@ def upscale_pipeline(
     spec = load_pipeline("upscale" if resolution is None else "upscale_resize")
     asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
     laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    if detail is not None:
+        check_detail("--detail", detail)
+        laid.append(f"upscale.detail={Decimal(repr(float(detail))):f}")  # all its digits, without a power of ten
     if strength:
         spec = _steadied(spec)
         laid.append(f"steady.strength={strength:f}")

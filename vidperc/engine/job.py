@@ -39,6 +39,7 @@ from vidperc.engine.plan import (
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
+from vidperc.models.twins import told_detail
 from vidperc.models.zoo import AUTO, AUTO_CLEAN, AUTO_COMPRESSED, SUFFIXES
 from vidperc.ops.turn import NO_TURN, Turn
 from vidperc.pipeline import PipelineSpec
@@ -136,7 +137,8 @@ def _with_absolute_weights(stage: Stage) -> Stage:
 class Ready:
     """A job that was checked against its input and the machine.
 
-    pipeline: the job's, with the networks that `auto` stands for. chosen: why those, a sentence each.
+    pipeline: the job's, with the networks that `auto` stands for. chosen: why those, and which are mixed with their
+        twins, a sentence each.
     identities: what tells the input, and the guide, from other files.
     info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
     origin: the time of the source that is 0 in an output of the whole.
@@ -199,7 +201,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         guide = read_guide(job.guide, info, index)
     else:
         must_have_guide(job.pipeline)
-    pipeline, chosen = _choose_models(job, info, index)
+    pipeline, chosen = with_models(job, info, index)
     job = replace(job, pipeline=pipeline)
     stored = info, index
     bare = asked_form(job)
@@ -271,7 +273,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
             {key: Path(value).name if value and key in ("model", "weights") else value for key, value in stage.items()}
             for stage in job.pipeline.settings()
         ],
-        "weights": [(card.name, card.scale, card.sha256) for card in prepared.cards],
+        "weights": [(card.name, card.scale, card.sha256, card.detail, card.twin_sha256) for card in prepared.cards],
         "motion_weights": [
             sha256_of(Path(stage.weights))
             for stage in job.pipeline.stages
@@ -293,7 +295,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         place=place,
         names=names,
         pipeline=pipeline,
-        chosen=tuple(chosen),
+        chosen=(*chosen, *told_detail(prepared.cards)),
         identities=identities,
         info=info,
         index=index,
@@ -316,7 +318,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     )
 
 
-def _choose_models(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[PipelineSpec, list[str]]:
+def with_models(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[PipelineSpec, list[str]]:
     """The pipeline with a family of networks for `auto`, and why it is that one."""
     stages = [stage for stage in job.pipeline.stages if isinstance(stage, Upscale) and stage.model == AUTO]
     if not stages:

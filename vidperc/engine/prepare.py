@@ -57,7 +57,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
             f"use a smaller scale, or --resolution"
         )
     stages = [stage for stage in spec.stages if isinstance(stage, Upscale)]
-    cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale).cards)
+    cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale, stage.detail).cards)
     remarks: list[str] = []
     device = choose_device(wishes.device, remarks)
     torch.set_num_threads(task.threads)

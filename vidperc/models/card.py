@@ -25,6 +25,8 @@ class ModelCard:
     channels: of its widest layer, 0 where that is not known.
     data, steps, seed, command, figures: of networks of our own: what they learnt from, for how long, how to make them
         again, and what was measured when the training ended.
+    twin: the name of the network for detail that has the same layout; empty where there is none.
+    detail: how far towards its twin the network is moved, 0 to 1. twin_sha256: of the twin's file, empty at 0.
     """
 
     name: str
@@ -51,6 +53,9 @@ class ModelCard:
     seed: int = 0
     command: str = ""
     figures: str = ""
+    twin: str = ""
+    twin_sha256: str = ""
+    detail: float = 0.0
 
     def held_bytes(self, width: int, height: int) -> int:
         """What it holds from frame to frame and to move that, for input of this width and height, whole and in float32.

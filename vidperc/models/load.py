@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
+from vidperc.models.between import read_between
 from vidperc.models.card import ModelCard
 from vidperc.models.luma import RunningLuma
 from vidperc.models.recurrent import Before, RunningRecurrent
@@ -72,10 +73,11 @@ class Model:
             raise ValueError(f"frames: got {tuple(frames.shape)} {frames.dtype}, wanted (T,3,h,w) float32")
 
 
-def load_model(model: str, scale: int | None, placement: Placement) -> Model:
+def load_model(model: str, scale: int | None, placement: Placement, *, detail: float = 0.0) -> Model:
     """The network of this name or file, on the placement's device, with its precision and tiles.
 
-    model, scale: as `find_card` takes them.
+    model, scale: as `find_card` takes them. detail: how far it is moved towards its perceptual twin, 0 to 1; above 0
+    for networks that have one. It runs as one network, whatever the detail.
     Networks compute in placement.precision, but the picture stays float32: the input, what is added to it, and the
     network's last layer. Sides that the network does not take are padded by reflection and cut off again.
     Tiles overlap by the card's reach, or by OVERLAP_WITHOUT_REACH where it was not found. With a reach, and with
@@ -90,9 +92,13 @@ def load_model(model: str, scale: int | None, placement: Placement) -> Model:
     if not card.sha256:
         return Model(card, _resampler(card, device))
     _check_precision(card, placement)
-    network = read_network(weights_path(model))
+    path = weights_path(model)
+    network = read_between(path, detail) if detail else read_network(path)
     if isinstance(network, LumaNetwork):
-        return Model(card, _luma_renderer(network, placement, device))
+        return Model(
+            replace(card, detail=detail, twin_sha256=network.card.twin_sha256),
+            _luma_renderer(network, placement, device),
+        )
     if isinstance(network, RecurrentNetwork):
         return _recurrent_model(network, placement, device)
     return Model(card, _renderer(network.copy(), placement, device))

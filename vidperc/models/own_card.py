@@ -15,6 +15,9 @@ from vidperc.models.card import ModelCard
 # In the order in which they are shown; their weights lie in the folder `shipped`, made by `vidperc train`.
 NAMES = ("fast-x2", "fast-x4", "standard-x2", "standard-x4", "fast-x2-real", "standard-x2-real")
 
+# The perceptual twin of NAME is NAME-perceptual, and its file lies beside that of NAME.
+TWIN = "-perceptual"
+
 # What the head calls a network of `models.luma`, and one of `models.recurrent`.
 LUMA, RECURRENT = "luma", "recurrent"
 
@@ -25,6 +28,11 @@ _LARGEST_HEAD = 1 << 20
 def shipped_path(name: str) -> Path:
     """Where the weights of a shipped network lie."""
     return _FOLDER / f"{name}.safetensors"
+
+
+def twin_path(path: Path) -> Path:
+    """Where the weights of the perceptual twin of the network in a file would lie."""
+    return path.with_stem(path.stem + TWIN)
 
 
 @functools.cache
@@ -76,6 +84,8 @@ def own_card(path: Path) -> ModelCard | None:
             seed=int(facts["seed"]),
             command=facts["command"],
             figures=facts["figures"],
+            # How soon a mixture of two recurrent networks forgets, nobody has measured.
+            twin=twin_path(path).stem if not recurrent and twin_path(path).is_file() else "",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error):
         return None  # no file of ours; whoever reads it as a network says what it is

@@ -5,13 +5,15 @@ Importing this file does not import torch: a command that only looks names up st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.own_card import NAMES, own_card, shipped_card, shipped_path
+from vidperc.models.own_card import LUMA, NAMES, TWIN, own_card, shipped_card, shipped_path, twin_path
+from vidperc.models.twins import check_detail, with_detail
 
 LARGEST_SCALE = 8
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -69,8 +71,8 @@ def list_families() -> tuple[str, ...]:
 class Chain:
     """Networks that enlarge one after the other.
 
-    models: their names or files, as `find_card` takes them. scale: what comes out; what the networks make beyond it
-    is resampled away.
+    models: their names or files, as `find_card` takes them. cards: theirs, with the detail that each takes.
+    scale: what comes out; what the networks make beyond it is resampled away.
     """
 
     models: tuple[str, ...]
@@ -78,12 +80,27 @@ class Chain:
     scale: int
 
 
-def find_chain(model: str, scale: int | None = None) -> Chain:
+def find_chain(model: str, scale: int | None = None, detail: float = 0.0) -> Chain:
     """The networks that a stage asks for.
 
     model: as `find_card` takes it, or the name of a family, which has every scale.
-    Raises VidpercError as `find_card` does.
+    detail: 0 for the networks as they are, to 1 for their perceptual twins; those without a twin stay as they are.
+    Raises VidpercError as `find_card` does, and for a detail that is not from 0 to 1 or that no network takes.
     """
+    check_detail(f"{model}: detail", detail)
+    chain = _chain_as_it_is(model, scale)
+    if not detail:
+        return chain
+    if not any(card.twin for card in chain.cards):
+        raise VidpercError(_without_twin(model, chain, detail))
+    mixed = (
+        with_detail(card, weights_path(name), detail) if card.twin else card
+        for name, card in zip(chain.models, chain.cards, strict=True)
+    )
+    return replace(chain, cards=tuple(mixed))
+
+
+def _chain_as_it_is(model: str, scale: int | None) -> Chain:
     if model not in _FAMILIES:
         card = find_card(model, scale)
         return Chain(models=(model,), cards=(card,), scale=card.scale)
@@ -92,6 +109,34 @@ def find_chain(model: str, scale: int | None = None) -> Chain:
     made = min(size for size in _FAMILIES[model] if size >= wanted)
     models = _FAMILIES[model][made]
     return Chain(models=models, cards=tuple(shipped_card(name) for name in models), scale=wanted)
+
+
+def _without_twin(model: str, chain: Chain, detail: float) -> str:
+    """Why a detail is refused, and what has one."""
+    path = weights_path(model) if model not in _FAMILIES and chain.cards[0].sha256 else None
+    plain = path.with_stem(path.stem.removesuffix(TWIN) or path.stem) if path is not None else None
+    if plain is not None and plain != path and plain.is_file():
+        return f"{model}: is a perceptual twin itself; use -m {plain.stem if model in NAMES else plain} --detail 1"
+    lacking = list(dict.fromkeys(card.name for card in chain.cards))
+    may_have = path is not None and model not in NAMES and chain.cards[0].architecture == LUMA
+    wanted = f", {twin_path(path).name} beside it" if path is not None and may_have else ""
+    having = [name for name in NAMES if shipped_card(name).twin]
+    families = [
+        name
+        for name in _FAMILIES
+        if name not in (AUTO, model) and any(card.twin for card in _chain_as_it_is(name, chain.scale).cards)
+    ]
+    hint = "no network that comes along has one"
+    if having:
+        hint = f"{', '.join(having)} {_have(having)} one: use -m {(*families, *having)[0]}"
+    return (
+        f"{model}: got detail {detail:g}, and {' and '.join(lacking)} {_have(lacking)} no perceptual twin{wanted}; "
+        f"{hint}, or leave detail out"
+    )
+
+
+def _have(names: Sequence[str]) -> str:
+    return "have" if len(names) > 1 else "has"
 
 
 def recurrent_cards(model: str, scale: int | None = None) -> tuple[ModelCard, ...]:
@@ -131,14 +176,19 @@ def find_card(model: str, scale: int | None = None) -> ModelCard:
 
         card = read_network(path).card
     if scale is not None and scale != card.scale:
-        family = (
-            next((name for name in _FAMILIES if model in _FAMILIES[name][card.scale]), None) if model in NAMES else None
-        )
+        family = _family_of(model, card.scale) if model in NAMES else ""
         hint = f"use -m {family} for every scale" if family else "add --resolution to resize its result"
         raise VidpercError(
             f"{path.name}: the network upscales by {card.scale}, got scale {scale}; leave the scale out, or {hint}"
         )
     return card
+
+
+def _family_of(model: str, scale: int) -> str:
+    """What to ask for instead of a network of ours to get its kind at other scales; empty where there is nothing."""
+    plain = model.removesuffix(TWIN)
+    family = next((name for name, sizes in _FAMILIES.items() if plain in sizes.get(scale, ())), "")
+    return f"{family} --detail 1" if family and plain != model else family
 
 
 def _check_scale(model: str, scale: int) -> None:

@@ -25,15 +25,20 @@ class Upscale:
     model: a name that `vidperc models list` shows, or the path of a weights file (.safetensors, .pth); auto chooses
         between our networks for clean and for compressed video by a look at the source.
     scale: output side over input side; left out, the network's own, 2 for a family of networks.
+    detail: 0 for what is nearest to the source on average, to 1 for the finest detail, from the networks' perceptual
+        twins; between them their weights are mixed.
     """
 
     kind: Literal["upscale"] = "upscale"
     model: str = AUTO
     scale: int | None = None
+    detail: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 1 <= self.scale <= LARGEST_SCALE:
             raise ValueError(f"scale: got {self.scale}, wanted a whole number from 1 to {LARGEST_SCALE}")
+        if not 0 <= self.detail <= 1:
+            raise ValueError(f"detail: got {self.detail:g}, wanted 0 to 1")
 
     @property
     def past(self) -> int:
@@ -68,9 +73,10 @@ class Upscale:
         from vidperc.models.load import load_model
         from vidperc.ops.resize import resize
 
-        chain = find_chain(self.model, self.scale)
+        chain = find_chain(self.model, self.scale, self.detail)
         models = [
-            load_model(model, card.scale, placement) for model, card in zip(chain.models, chain.cards, strict=True)
+            load_model(model, card.scale, placement, detail=card.detail)
+            for model, card in zip(chain.models, chain.cards, strict=True)
         ]
         if any(card.recurrent for card in chain.cards):
             return _following(models, chain.scale)
