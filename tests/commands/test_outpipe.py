@@ -218,6 +218,14 @@ def test_ctrl_c_while_a_reader_sleeps_stops_the_run(tmp_path):
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_a_closed_standard_output_is_refused_in_one_line(tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", frames=4)
+    shell = " ".join(command(clip, *RAW, "-o", "-")) + " >&-"
+    run = subprocess.run(shell, shell=True, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == ["vidperc: -o -: standard output is closed; choose a file with -o"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -19,11 +19,13 @@ PIPE = "-"
 def piped_out(output: str | None) -> Generator[tuple[str | None, BinaryIO | None]]:
     """The output's name, and the pipe when it was "-"; its name is then in a folder that goes with the run.
 
-    Raises VidpercError when standard output is a terminal.
+    Raises VidpercError when standard output is a terminal, or closed.
     """
     if output != PIPE:
         yield output, None
         return
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise VidpercError("-o -: standard output is closed; choose a file with -o")
     if sys.stdout.isatty():
         raise VidpercError("-o -: standard output is a terminal; pipe it into a program, as in `-o - | ffplay -`")
     with tempfile.TemporaryDirectory(prefix="vidperc-", ignore_cleanup_errors=True) as folder, _stdout() as pipe:
