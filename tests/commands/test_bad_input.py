@@ -360,9 +360,8 @@ def test_a_report_in_a_missing_folder(clip, refused):
 
 
 def test_a_container_that_does_not_hold_the_codec(clip, refused):
-    refused(
-        "upscale", "clip.mp4", "-o", "out.webm", told=["out.webm: webm cannot hold video from libx264", "ending in"]
-    )
+    told = ["out.webm: webm cannot hold video from libx264", "ending in"]
+    refused("upscale", "clip.mp4", "-c", "libx264", "-o", "out.webm", told=told)
 
 
 # --- a full disk ---
