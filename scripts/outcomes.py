@@ -196,7 +196,7 @@ def table(outcomes: list[Outcome], end: str) -> str:
         "",
         f"Made by `scripts/outcomes.py`: every file through `vidperc upscale FILE -m bicubic --end {end}`, each output",
         "read by ffprobe and held against its report. What is no result true to its report is a refusal in one line.",
-        "Times are told where ffprobe finds them in the source.",
+        "Times, and how long the last frame lasts, are compared where ffprobe finds them in the source.",
         "",
         "| file | holds | result | told |",
         "|---|---|---|---|",
