@@ -10,7 +10,7 @@ from PIL import Image
 
 from vidperc.metrics.psnr import psnr_y601
 from vidperc.ops.resize import resize
-from vidperc.report.pictures import Pixels, png_uri, strip
+from vidperc.report.pictures import Pixels, png_uri, strip, walk
 
 
 def picture(height: int, width: int, seed: int = 0) -> Pixels:
@@ -66,3 +66,23 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     for small, made, true in [((4, 6), (8, 12), (8, 11)), ((4, 6), (8, 11), (8, 11)), ((4, 6), (8, 10), (8, 12))]:
         with pytest.raises(ValueError, match="odd: got"):
             strip("odd", picture(*small), picture(*made), picture(*true), side=4)
+
+
+def test_a_walk_shows_the_part_in_which_its_ends_differ_most() -> None:
+    small, true = np.full((20, 30, 3), 90, np.uint8), np.full((40, 60, 3), 90, np.uint8)
+    first, last = true.copy(), true.copy()
+    last[24:32, 36:44] = picture(8, 8)
+    between = true.copy()
+    between[:8, :8] = 0
+    found = walk("patch", small, {"0": first, "0.5": between, "1": last}, true, side=8)
+    assert (found.title, found.side, list(found.shown)) == ("patch", 8, ["bicubic", "0", "0.5", "1", "truth"])
+    assert np.array_equal(read(found.shown["1"].uri), last[24:32, 36:44])
+    assert np.array_equal(read(found.shown["0.5"].uri), true[24:32, 36:44])
+    notes = [shown.note for shown in found.shown.values()]
+    assert notes[:2] == ["no difference", "no difference"] and notes[-1] == "original"
+    assert notes[3].endswith(" dB")
+
+
+def test_a_walk_of_pictures_of_other_sizes_is_refused() -> None:
+    with pytest.raises(ValueError, match="patch: got"):
+        walk("patch", picture(8, 8), {"0": picture(16, 16), "1": picture(16, 18)}, picture(16, 16), side=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,15 @@ class Strip:
     truth: Shown
 
 
+@dataclass(frozen=True)
+class Walk:
+    """The same part of pictures of one frame that are made in several ways, by the names of those, in their order."""
+
+    title: str
+    side: int
+    shown: Mapping[str, Shown]
+
+
 def strip(title: str, small: Pixels, made: Pixels, true: Pixels, *, side: int) -> Strip:
     """The part in which bicubic lacks most, a square of at most `side` pixels.
 
@@ -58,6 +68,25 @@ def strip(title: str, small: Pixels, made: Pixels, true: Pixels, *, side: int) -
         Shown(png_uri(made[part]), _note(_frame(made), _frame(true), scale)),
         Shown(png_uri(true[part]), "original"),
     )
+
+
+def walk(title: str, small: Pixels, made: Mapping[str, Pixels], true: Pixels, *, side: int) -> Walk:
+    """Bicubic, what was made, and the truth: the part in which the first and the last made differ most.
+
+    small: (h,w,3). made, true: (h*s,w*s,3), for a whole factor s. side, notes: as for `strip`.
+    Raises ValueError for sizes that do not fit.
+    """
+    scale = true.shape[0] // small.shape[0]
+    if {picture.shape for picture in (*made.values(), true)} != {(small.shape[0] * scale, small.shape[1] * scale, 3)}:
+        raise ValueError(f"{title}: got {small.shape} and {true.shape}, wanted pictures of one size and a multiple")
+    side = min(side, *true.shape[:2])
+    first, *_, last = (_frame(picture) for picture in made.values())
+    top, left = _most_different(first, last, side)
+    part = np.s_[top : top + side, left : left + side]
+    given = resize(_frame(small), (true.shape[0], true.shape[1]), "bicubic").clamp(0, 1)
+    pictures = {"bicubic": given[0].mul(255).round_().byte().permute(1, 2, 0).numpy(), **made}
+    shown = {name: Shown(png_uri(one[part]), _note(_frame(one), _frame(true), scale)) for name, one in pictures.items()}
+    return Walk(title, side, {**shown, "truth": Shown(png_uri(true[part]), "original")})
 
 
 def png_uri(picture: Pixels) -> str:
