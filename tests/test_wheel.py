@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import make_clip
-from vidperc.models.luma_card import NAMES
+from vidperc.models.own_card import NAMES
 from vidperc.version import __version__
 
 ROOT = Path(__file__).parents[1]

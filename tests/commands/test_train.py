@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vidperc.cli import main
-from vidperc.models.luma_card import NAMES
+from vidperc.models.own_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training import follow as follow_module
 from vidperc.training.clip_batch import ClipBatch
@@ -177,7 +177,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(vidperc: Vidperc, folder: Pat
 def test_recipes_are_listed_and_shown(vidperc: Vidperc, folder: Path) -> None:
     code, out, _ = vidperc("recipes", "list")
     assert code == 0
-    assert {line.split()[0] for line in out} == {*NAMES, OWN3D, "finetune"}
+    assert {line.split()[0] for line in out} == {*NAMES, OWN3D, "adapt", "finetune", "recurrent-x2", "recurrent-x4"}
     code, out, _ = vidperc("recipes", "show", "fast-x2-real")
     assert code == 0
     assert "name: fast-x2-real" in out

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vidperc.config.training import built_in_recipes, load_recipe, recipe_path
 from vidperc.errors import VidpercError
-from vidperc.models.luma_card import NAMES
+from vidperc.models.own_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training.material import Material
 from vidperc.training.own3d_recipe import Own3dRecipe
@@ -40,7 +41,7 @@ def refusal(tmp_path: Path):
 
 
 def test_every_shipped_network_has_its_recipe() -> None:
-    assert set(built_in_recipes()) == {*NAMES, OWN3D, "finetune"}
+    assert set(built_in_recipes()) == {*NAMES, OWN3D, "adapt", "finetune", "recurrent-x2", "recurrent-x4"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,15 +64,28 @@ def test_a_built_in_recipe_learns_only_from_what_its_card_names_with_a_licence(n
     assert "train_photos (CC0 and Unsplash licence) and gb82_cc0 (CC0)" in recipe.data
 
 
+@pytest.mark.parametrize("name", ["recurrent-x2", "recurrent-x4"])
+def test_a_recurrent_network_begins_with_its_image_twin(name: str) -> None:
+    recipe = load_recipe(name)
+    twin = load_recipe(Path(recipe.start_from).stem)
+    assert replace(recipe.network, state=0) == twin.network
+    # What learns, and what is measured: nothing is both, and only free videos are learnt from.
+    free = ("bbb_", "flower_540p_cc0", "intel_")
+    learnt = [Path(video).name for video in recipe.clips.videos if Path(video).name not in recipe.clips.held_out]
+    assert all(name.startswith(free) for name in learnt)
+    assert not any(name.startswith(free) for name in recipe.clips.held_out)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_built_in_recipe_starts_from_a_network_as_wide_and_deep(name: str) -> None:
+def test_a_built_in_recipe_starts_from_a_network_as_wide_and_no_deeper(name: str) -> None:
     recipe = load_recipe(name)
     if recipe.start_from is None:
         return
     start = load_recipe(Path(recipe.start_from).stem)
     assert start.start_from is None
     assert start.name in recipe.data
-    assert (start.network.channels, start.network.depth) == (recipe.network.channels, recipe.network.depth)
+    assert start.network.channels == recipe.network.channels
+    assert start.network.depth <= recipe.network.depth
 
 
 def test_a_path_is_read_with_the_settings_it_leaves_out(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 
 from vidperc.errors import VidpercError
 from vidperc.models import own_card as own_card_module
-from vidperc.models.luma_card import luma_card
 from vidperc.models.own_card import NAMES, own_card, shipped_card, shipped_path
 
 FACTS = {
@@ -80,11 +79,6 @@ def test_the_card_of_a_recurrent_network_says_what_it_keeps_and_for_how_long(tmp
     image = own_card(saved(tmp_path / "image.safetensors", FACTS))
     assert image is not None
     assert (image.recurrent, image.state, image.settle) == (False, 0, 0)
-
-
-def test_recipes_of_image_networks_know_theirs(tmp_path: Path) -> None:
-    assert luma_card(saved(tmp_path / "image.safetensors", FACTS)) is not None
-    assert luma_card(saved(tmp_path / "net.safetensors", RECURRENT)) is None
 
 
 def test_a_recurrent_network_holds_more_than_others(tmp_path: Path) -> None:

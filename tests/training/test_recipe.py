@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidperc.errors import VidpercError
 from vidperc.models.load import load_model
 from vidperc.models.luma import LumaShape, TrainableLuma
-from vidperc.models.luma_card import luma_card, shipped_path
+from vidperc.models.own_card import own_card, shipped_path
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -88,7 +88,7 @@ def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made
         path.name,
         *(f"tiny-x2.{what}" for what in ("checkpoint.safetensors", "csv", "html")),
     }
-    card = luma_card(path)
+    card = own_card(path)
     assert card is not None
     assert (card.name, card.scale, card.licence) == ("tiny-x2", 2, "Apache-2.0")
     assert (card.summary, card.data) == (TINY.summary, TINY.data)
@@ -105,7 +105,7 @@ def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made
 
 def test_a_network_learns_what_bicubic_lacks(data: Path, tmp_path: Path) -> None:
     recipe = replace(TINY, schedule=Schedule(steps=300, batch=4, patch=16, learning_rate=0.005, warmup=5, ema=0.9))
-    card = luma_card(followed(recipe, data, tmp_path))
+    card = own_card(followed(recipe, data, tmp_path))
     assert card is not None
     made, bicubic = (float(db) for db in re.findall(r"\d+\.\d+", card.figures))
     assert made > bicubic + 0.2
@@ -170,7 +170,7 @@ def test_degraded_pairs_are_made_once_and_measured(data: Path, tmp_path: Path, m
         return make(*arguments, **asked)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pairs_module, "make_degraded_pairs", counted)
-    card = luma_card(followed(recipe, data, tmp_path))
+    card = own_card(followed(recipe, data, tmp_path))
     assert card is not None
     assert "held_out Y-PSNR" in card.figures and "degraded held_out Y-PSNR" in card.figures
     assert made == [3, 5]

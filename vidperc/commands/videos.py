@@ -75,6 +75,7 @@ class VideoOptions:
     max_streams: int | None = None
     deinterlace: str | None = None
     bake_rotation: bool = False
+    adapt: str | None = None
     dry_run: bool = False
     debug_motion: Path | None = None
     report: Path | None = None
@@ -167,6 +168,7 @@ def _make_folder(folder: Path | None) -> Path | None:
 def _run(jobs: Sequence[Job], options: VideoOptions, origins: Mapping[Path, str]) -> int:
     outcome = _Outcome()
     keep_heap = options.max_memory is None
+    seconds = None if options.adapt is None else float(parse_seconds(options.adapt, "--adapt"))
     display = Display(show_progress=not options.no_progress, results_to_stderr=jobs[0].pipe is not None)
     with WorkerPool(keep_heap=keep_heap) as pool, display:
         for number, job in enumerate(jobs, start=1):
@@ -181,6 +183,10 @@ def _run(jobs: Sequence[Job], options: VideoOptions, origins: Mapping[Path, str]
                     display.estimated(figures)
                     outcome.jobs.append(asdict(figures))
                 else:
+                    if seconds is not None:
+                        from vidperc.commands.adapt import adapted_job
+
+                        job = adapted_job(job, seconds, say=display.warned)
                     report = run_job(job, pool, display)
                     display.finished(report)
                     if options.debug_motion is not None:

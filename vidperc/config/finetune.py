@@ -9,7 +9,9 @@ from pathlib import Path
 
 from vidperc.config.training import load_recipe
 from vidperc.errors import VidpercError
-from vidperc.models.own_card import NAMES, shipped_path
+from vidperc.losses.objective import ObjectiveSpec
+from vidperc.losses.pixel import Charbonnier
+from vidperc.models.own_card import LUMA, NAMES, RECURRENT, shipped_path
 from vidperc.models.zoo import SUFFIXES, find_card
 from vidperc.training.material import find_sources
 from vidperc.training.own3d_recipe import Own3dRecipe
@@ -17,6 +19,9 @@ from vidperc.training.recipe import Recipe
 
 # One file of so many is held out where nothing is said of it.
 _ONE_OF = 5
+
+# Pixels of the side of a small crop that something can be learnt from.
+_LEAST_PATCH = 16
 
 
 def finetune_recipe(
@@ -39,7 +44,7 @@ def finetune_recipe(
     laid = load_recipe(recipe or "finetune", settings)
     if isinstance(laid, Own3dRecipe) or laid.clips is None or laid.network is not None:
         raise VidpercError(f"{recipe}: wanted a recipe of `clips` and no `network`; copy configs/finetune.yaml")
-    start = _weights_of(model)
+    start = start_of(model)
     material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))
     if not held_out:
         found = find_sources(material, clips.resolve() if clips.is_dir() else clips.resolve().parent)
@@ -60,7 +65,42 @@ def finetune_recipe(
     )
 
 
-def _weights_of(model: str) -> Path:
+def adapt_recipe(start: Path, source: Path, *, size: int) -> Recipe:
+    """The recipe that trains the network of a file further on one video. size: of its shorter side, in pixels.
+
+    Raises VidpercError for a video that is too small to cut clips from.
+    """
+    laid = load_recipe("adapt")
+    assert isinstance(laid, Recipe) and laid.clips is not None
+    card = find_card(str(start))
+    step = 2 * card.scale
+    side = min(laid.clips.side, size // step * step)
+    patch = min(laid.schedule.patch, side // card.scale)
+    if patch < _LEAST_PATCH:
+        raise VidpercError(
+            f"--adapt: {source} is {size} pixels high or wide, wanted at least {_LEAST_PATCH * card.scale}"
+        )
+    own = card.architecture in (LUMA, RECURRENT)
+    return replace(
+        laid,
+        name=start.stem,
+        summary=f"{card.name}, {laid.summary}",
+        data=f"{laid.data} ({source.name}); begun from {card.name}",
+        licence=card.licence,
+        start_from=str(start.resolve()),
+        clips=replace(laid.clips, videos=(str(source.resolve()),), side=side),
+        frames=laid.clips.frames if card.recurrent else laid.frames,
+        schedule=replace(laid.schedule, patch=patch),
+        # Networks of our own make luma alone, and pay for that; others pay for their RGB.
+        objective=None if own else ObjectiveSpec(terms=(Charbonnier(epsilon=1e-3),)),
+    )
+
+
+def start_of(model: str) -> Path:
+    """The file of a network that can learn: one of our own by name, or a file of weights.
+
+    Raises VidpercError for anything else.
+    """
     if model in NAMES:
         return shipped_path(model)
     path = Path(model)

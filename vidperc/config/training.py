@@ -48,7 +48,7 @@ def built_in_recipes() -> dict[str, Path]:
     """The file of every built-in recipe under the name of its network, in alphabetical order."""
     folder = built_in_folder("configs")
     files = sorted(folder.glob(f"{PREFIX}*.yaml"), key=lambda path: path.stem)
-    return {_network(path.stem): path for path in (*files, folder / "finetune.yaml")}
+    return {_network(path.stem): path for path in (*files, folder / "adapt.yaml", folder / "finetune.yaml")}
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | Own3dRecipe:

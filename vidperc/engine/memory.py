@@ -71,6 +71,10 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     made = int(4 * channels * placement.chunk * output) + 2 * output
     if load.steadied:  # its result, and of one frame the source's, what was held, and that moved, beside flow and masks
         made += int(4 * channels * (placement.chunk + 4) * output) + 4 * 6 * output
+    width, height = load.width, load.height
+    for card in load.cards:  # a recurrent one holds what it made, however small its tiles are
+        made += card.held_bytes(width, height)
+        width, height = width * card.scale, height * card.scale
     features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held

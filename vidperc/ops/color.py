@@ -111,8 +111,8 @@ def planes_to_rgb(
 def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: bool, siting: int = 0) -> list[Tensor]:
     """Integer planes of one frame (3,H,W) of RGB, rounded to nearest and clamped to what the bits can hold.
 
-    The planes are uint8 for 8 bits, int16 above, and uint16 for 16. Values outside [0,1] keep as much as the codes allow, so that
-    whiter-than-white of a limited-range source survives.
+    The planes are uint8 for 8 bits, int16 above, and uint16 for 16. Values outside [0,1] keep as much as the codes
+    allow, so that whiter-than-white of a limited-range source survives.
     """
     luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
     if layout.rgb:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from vidperc.training.clip_cache import make_clip_cache
 from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
 from vidperc.training.images import as_tensors, draw
 from vidperc.training.log import open_log
-from vidperc.training.loop import Made, checkpoint_path, train
+from vidperc.training.loop import Made, Schedule, checkpoint_path, train
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
 from vidperc.training.processes import Processes
@@ -25,6 +26,7 @@ from vidperc.training.recipe import Recipe
 from vidperc.training.students import begin_with, build, open_student, scale_of, write_student
 
 _CHECKPOINT_EVERY, _LEAST_BETWEEN = 1000, 100  # steps
+_TIMED = 5  # steps that tell the pace, the first of which is cold
 _HELD_OUT, _HELD_OUT_SIDE = 16, 96  # clips that are measured at every checkpoint, and the side of their small frames
 
 # What tells one training from another, beside its schedule.
@@ -44,13 +46,15 @@ def follow(
     say: Say,
     command: str | None = None,
     tensorboard: bool = False,
+    seconds: float | None = None,
     processes: Processes | None = None,
 ) -> Made:
     """Train the network of a recipe and write it to FOLDER/NAME.safetensors.
 
     data: the folder that holds the recipe's folders. folder: gets the checkpoint and the log too, and what is made of
-    the data. command: how it was asked for, for the card. tensorboard: event files are written as well. say: is told
-    what happens, a line each time.
+    the data. command: how it was asked for, for the card. tensorboard: event files are written as well. seconds: as
+    many steps are taken as fit into them, by the pace of the first, in place of the schedule's. say: is told what
+    happens, a line each time.
     Raises VidpercError for folders without material, a start_from that is nowhere, an objective that cannot be had or
     needs what there is not, and as `train` does.
     """
@@ -67,12 +71,16 @@ def follow(
     scale = scale_of(network)
     held_out = _open_held_out(recipe, data, folder, scale=scale, threads=threads, say=say)
     # LPIPS where the objective asks for more than the distance of luma.
-    measure = measure_of(held_out, None if recipe.objective is None else open_lpips(say))
+    measure = measure_of(held_out, open_lpips(say) if held_out and recipe.objective is not None else None)
     before = measure(network) if recipe.network is None else {}
     objective = _open_objective(recipe)
     pay: Pay = pay_for_luma if objective is None else pay_for(objective, seen=recipe.seen)
     draws = _open_material(recipe, data, folder, scale=scale, threads=threads, say=say)
     schedule = recipe.schedule
+    if seconds is not None:
+        pace = _seconds_a_step(network, pay, draws, schedule)
+        schedule = replace(schedule, steps=max(1, round(seconds / pace)))
+        say(f"{recipe.name}: {schedule.steps} steps of {1000 * pace:.0f} ms")
     log = None
     if processes is None or processes.first:
         facts = {"command": command, "data": recipe.data, "network": recipe.told, "seed": str(schedule.seed)}
@@ -152,6 +160,18 @@ def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
         taken = begin_with(network, start)
         say(f"{recipe.name}: begins with {taken} of its {len(network.convolutions())} layers from {start}")
     return network
+
+
+def _seconds_a_step(network: nn.Module, pay: Pay, draw: Callable[[range], ClipBatch], schedule: Schedule) -> float:
+    """How long paying and learning from it take, once warm; the network stays as it is."""
+    batch = draw(range(schedule.batch))
+    taken: list[float] = []
+    for _ in range(_TIMED):
+        began = perf_counter()
+        pay(network, batch).total.backward()
+        taken.append(perf_counter() - began)
+        network.zero_grad(set_to_none=True)
+    return schedule.accumulate * sum(taken[1:]) / (_TIMED - 1)
 
 
 def _open_objective(recipe: Recipe) -> Objective | None:

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.clips import decoded_frames, make_clip
+from vidperc.cli import main
+from vidperc.models.zoo import find_card
+
+Vidperc = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def vidperc(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Vidperc:
+    """Runs a command line in a folder that holds clip.mkv."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "clip.mkv", frames=10, size=(96, 80))
+
+    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["vidperc", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        assert isinstance(left.value.code, int)
+        return left.value.code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+UPSCALE = ("upscale", "clip.mkv", "-m", "fast-x2", "--workers", "1", "--no-progress")
+
+
+def kept(folder: Path) -> list[Path]:
+    return list((folder / "cache" / "vidperc" / "adapted").iterdir())
+
+
+def test_the_network_learns_from_the_video_once_and_enlarges_it(vidperc: Vidperc, tmp_path: Path) -> None:
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", "one.mkv")
+    assert code == 0, err
+    assert any("learns from clip.mkv for 2 seconds" in line for line in err)
+    (made,) = kept(tmp_path)
+    card = find_card(str(made))
+    assert card.sha256 != find_card("fast-x2").sha256
+    assert card.steps > 1
+    assert "clip.mkv" in card.data and "begun from fast-x2" in card.data
+    # Another run has the same network, and the same frames.
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", "two.mkv")
+    assert code == 0, err
+    assert any("learnt from this video before" in line for line in err)
+    assert kept(tmp_path) == [made]
+    assert decoded_frames(tmp_path / "one.mkv") == decoded_frames(tmp_path / "two.mkv")
+    assert vidperc(*UPSCALE, "-o", "plain.mkv")[0] == 0
+    assert decoded_frames(tmp_path / "one.mkv") != decoded_frames(tmp_path / "plain.mkv")
+
+
+def test_what_was_stopped_leaves_nothing_behind(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vidperc.training.follow.train", stopped)
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", "one.mkv")
+    assert code == 130, err
+    assert kept(tmp_path) == []
+    assert not (tmp_path / "one.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("--adapt", "soon"), "--adapt soon: not a time"),
+        (("--adapt", "0.5"), "--adapt: got 0.5 seconds, wanted at least 1"),
+        (("--adapt", "1m", "-m", "bicubic"), "-m bicubic: no network that learns"),
+        (
+            ("--adapt", "1m", "-m", "fast", "-s", "3"),
+            "--adapt: fast at x3 is fast-x4 and resampling; wanted -s 2 or -s 4",
+        ),
+    ],
+)
+def test_what_cannot_learn_is_refused(vidperc: Vidperc, tmp_path: Path, asked: tuple[str, ...], told: str) -> None:
+    code, out, err = vidperc(*UPSCALE, *asked, "-o", "one.mkv")
+    assert (code, out) == (1, [])
+    assert any(told in line for line in err), err
+    assert not (tmp_path / "one.mkv").exists()
+
+
+def test_a_video_too_small_to_learn_from_is_refused(vidperc: Vidperc, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", frames=3, size=(48, 24))
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
+    assert code == 1
+    assert any("is 24 pixels high or wide, wanted at least 32" in line for line in err)
