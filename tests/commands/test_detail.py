@@ -168,6 +168,17 @@ def test_a_resumed_run_gives_the_frames_of_one_in_one_go(clip, pool, tmp_path, m
     assert decoded_frames(asked.output) == decoded_frames(whole.output)
 
 
+def test_segments_and_workers_change_nothing(clip, pool, tmp_path, monkeypatch):
+    whole = job(clip, tmp_path / "whole.mkv", save_pair(tmp_path), 0.3)
+    assert run_job(whole, pool, Watcher()).segments == 1
+    monkeypatch.setattr(plan_module, "MAX_SEGMENT_FRAMES", 4)
+    monkeypatch.setattr(plan_module, "MIN_SEGMENT_FRAMES", 4)
+    for workers in (1, 2):
+        parts = replace(whole, output=tmp_path / f"parts{workers}.mkv", workers=workers)
+        assert run_job(parts, pool, Watcher()).segments == 3
+        assert decoded_frames(parts.output) == decoded_frames(whole.output)
+
+
 @pytest.mark.parametrize("detail", ["1.5", "-0.1", "nan", "inf"])
 def test_a_detail_out_of_range_is_one_line(detail, run, clip):
     code, out, err = run("upscale", "clip.mp4", "--detail", detail)

@@ -19,7 +19,7 @@ from vidperc.models import zoo
 from vidperc.models.between import read_between
 from vidperc.models.load import load_model
 from vidperc.models.luma import LumaShape
-from vidperc.models.own_card import own_card, shipped_card, shipped_path, twin_path
+from vidperc.models.own_card import TWIN, own_card, shipped_card, shipped_path, twin_path
 from vidperc.models.twins import check_detail, told_detail
 from vidperc.models.zoo import find_card, find_chain
 from vidperc.placement import Placement, Precision
@@ -30,16 +30,19 @@ WITH_TWINS = ("standard-x2-perceptual", "standard-x4-perceptual")
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A program that comes with perceptual twins of the standard networks: copies that are their own."""
+    """A program that comes with twins of the standard networks, made up, and with no others."""
     folder = tmp_path / "shipped"
-    shutil.copytree(shipped_path("fast-x2").parent, folder)
+    others = tuple(name for name in own_card_module.NAMES if not name.endswith(TWIN))
+    folder.mkdir()
+    for name in others:
+        shutil.copy(shipped_path(name), folder)
     for name in WITH_TWINS:
-        shape = LumaShape(scale=int(name[10]), channels=shipped_card(name[:11]).channels, depth=1)
-        own = own_card(folder / f"{name[:11]}.safetensors")
+        own = own_card(folder / f"{name.removesuffix(TWIN)}.safetensors")
         assert own is not None
-        save_luma(folder / f"{name}.safetensors", LumaShape(**{**vars(shape), "depth": own.reach - 2}), seed=3)
+        shape = LumaShape(scale=own.scale, channels=own.channels, depth=own.reach - 2)
+        save_luma(folder / f"{name}.safetensors", shape, seed=3)
     for module in (own_card_module, zoo):
-        monkeypatch.setattr(module, "NAMES", (*own_card_module.NAMES[:6], *WITH_TWINS))
+        monkeypatch.setattr(module, "NAMES", (*others, *WITH_TWINS))
     monkeypatch.setattr(own_card_module, "_FOLDER", folder)
     shipped_card.cache_clear()
     yield folder
@@ -161,7 +164,7 @@ def test_a_scale_at_which_the_family_has_no_twin_names_the_network_that_has(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (own_card_module, zoo):
-        monkeypatch.setattr(module, "NAMES", own_card_module.NAMES[:7])
+        monkeypatch.setattr(module, "NAMES", own_card_module.NAMES[:-1])
     (shipped / "standard-x4-perceptual.safetensors").unlink()
     shipped_card.cache_clear()
     with pytest.raises(

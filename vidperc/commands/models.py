@@ -11,8 +11,10 @@ from vidperc.models.zoo import find_card, list_cards, list_families
 
 def list_builtin() -> int:
     """A line for each built-in network."""
-    for card in list_cards():
-        typer.echo(f"{card.name:17} {card.summary}")
+    cards = list_cards()
+    wide = max(len(card.name) for card in cards)
+    for card in cards:
+        typer.echo(f"{card.name:{wide}}  {card.summary}")
     typer.echo(f"Families that have every scale from 1 to 8: {', '.join(list_families())}")
     typer.echo("Any .safetensors or .pth file of a known architecture works too: vidperc upscale -m FILE")
     return 0
