@@ -83,6 +83,7 @@ def test_what_was_stopped_leaves_nothing_behind(
     ("asked", "told"),
     [
         (("--adapt", "soon"), "--adapt soon: not a time"),
+        (("--adapt", "1m", "--detail", "0.5", "-m", "standard"), "--adapt: with --detail it would have to learn twice"),
         (("--adapt", "0.5"), "--adapt: got 0.5 seconds, wanted at least 1"),
         (("--adapt", "1m", "-m", "bicubic"), "-m bicubic: no network that learns"),
         (

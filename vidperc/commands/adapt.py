@@ -39,6 +39,8 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
     """
     if seconds < _LEAST_SECONDS:
         raise VidpercError(f"--adapt: got {seconds:g} seconds, wanted at least {_LEAST_SECONDS}, such as 5m")
+    if any(isinstance(stage, Upscale) and stage.detail for stage in job.pipeline.stages):
+        raise VidpercError("--adapt: with --detail it would have to learn twice; wanted one of them")
     info, index = probe(job.source, limits=job.limits), index_frames(job.source)
     pipeline, _ = with_models(job, info, index)
     stage = next((stage for stage in pipeline.stages if isinstance(stage, Upscale)), None)
