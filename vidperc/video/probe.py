@@ -94,9 +94,10 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
         stream = video_stream(container, path)
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)
+        stated = frame if alpha_decoder(stream) is None else _as_stated(path)
         context = stream.codec_context
         images = image_paths(path) if is_images(path) else ()
-        color = color_of(frame, siting=stated_siting(stream))
+        color = color_of(stated, siting=stated_siting(stream))
         if images:
             check_images(images)
             color = _image_color(color, frame)
@@ -115,13 +116,13 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             time_base=1 / ticks if images else stream.time_base or Fraction(1, 90000),
             rate=ticks if images else stream.average_rate or stream.guessed_rate or Fraction(25),
             sample_aspect=stream.sample_aspect_ratio or None,
-            rotation=frame.rotation,
-            display_matrix=display_matrix(frame),
+            rotation=stated.rotation,
+            display_matrix=display_matrix(stated),
             interlaced=frame.interlaced_frame,
             alpha=_transparent(frame, context.name),
             color=color,
             seconds=float(len(images) / ticks) if images else _seconds(container, stream),
-            hdr=hdr_metadata(frame),
+            hdr=hdr_metadata(stated),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
             streams=streams,
@@ -135,10 +136,22 @@ def _image_color(color: Color, frame: VideoFrame) -> Color:
     return replace(color, full_range=full_range, siting=IN_THE_MIDDLE, guessed=guessed)
 
 
-def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    """The first frame that decodes; the container stands behind it afterwards."""
+def _as_stated(path: Path) -> VideoFrame:
+    """The first frame with all that the container states of it: its colour, its light, how it is turned.
+
+    Only the stream's own decoder is told that; the one that gives transparency is not.
+    """
+    with open_input(path) as container:
+        return first_frame(container, video_stream(container, path), path, stated=True)
+
+
+def first_frame(container: InputContainer, stream: VideoStream, path: Path, *, stated: bool = False) -> VideoFrame:
+    """The first frame that decodes; the container stands behind it afterwards.
+
+    stated: with what the container states of it, which transparency may have to be left out for.
+    """
     try:
-        decoder = alpha_decoder(stream)
+        decoder = None if stated else alpha_decoder(stream)
         for packet in container.demux(stream):
             try:
                 frames = packet.decode() if decoder is None else decoder.decode(packet if packet.size else None)

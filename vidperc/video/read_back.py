@@ -32,7 +32,7 @@ def read_back(path: Path, source: VideoInfo, copied: Copied, *, excerpt: bool) -
     with open_input(source.path) as container, open_input(path) as output:
         compare_with_source(container, output, copied, copied.places, main=source.stream, chapters=not excerpt)
         if source.rotation or source.display_matrix is not None:
-            frame = first_frame(output, output.streams.video[0], path)
+            frame = first_frame(output, output.streams.video[0], path, stated=True)
             compare_rotation(frame, source, copied, output.format.name.partition(",")[0])
 
 

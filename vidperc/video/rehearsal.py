@@ -113,7 +113,7 @@ def _attempt(
         with av.open(io.BytesIO(written.getvalue()), "r", metadata_errors="surrogateescape") as result:
             compare_with_source(container, result, copied, copied.places, main=source.stream, chapters=chapters)
             if source.rotation or source.display_matrix is not None:
-                frame = first_frame(result, result.streams.video[0], source.path)
+                frame = first_frame(result, result.streams.video[0], source.path, stated=True)
                 compare_rotation(frame, source, copied, result.format.name.partition(",")[0])
     return copied
 
