@@ -41,7 +41,16 @@ def refusal(tmp_path: Path):
 
 
 def test_every_shipped_network_has_its_recipe() -> None:
-    assert set(built_in_recipes()) == {*NAMES, OWN3D, "adapt", "finetune", "recurrent-x2", "recurrent-x4"}
+    assert set(built_in_recipes()) == {
+        *NAMES,
+        OWN3D,
+        "adapt",
+        "finetune",
+        "recurrent-x2",
+        "recurrent-x4",
+        "standard-x2-perceptual",
+        "standard-x4-perceptual",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
