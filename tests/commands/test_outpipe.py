@@ -266,6 +266,22 @@ def test_a_y4m_file_goes_in_whole_and_is_resumed_by_its_name(tmp_path):
     assert (code, b"already done" in out) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("word", "place"), [("420jpeg", "center"), ("420mpeg2", "left"), ("420paldv", "topleft"), ("420", "center")]
+)
+def test_chroma_stays_where_a_y4m_says_that_it_is(word, place, tmp_path):
+    source = tmp_path / "in.y4m"
+    clip = make_clip(tmp_path / "clip.mkv", frames=3, size=(64, 48))
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), str(source)], check=True)
+    line, _, frames = source.read_bytes().partition(b"\n")
+    words = [f"C{word}".encode() if part.startswith(b"C") else part for part in line.split(b" ")]
+    source.write_bytes(b" ".join(part for part in words if not part.startswith(b"XYSCSS")) + b"\n" + frames)
+    assert vidperc(tmp_path, source, *RAW, "-o", "out.mkv")[0] == 0
+    assert ffprobe_video(tmp_path / "out.mkv")["chroma_location"] == place
+    code, out, _ = vidperc(tmp_path, source, *RAW, "-o", "-")
+    assert (code, f" C{'420jpeg' if word == '420' else word} ".encode() in out.split(b"\n", 1)[0]) == (0, True)
+
+
 def test_a_mark_of_rotation_is_carried_out_where_none_can_be_written(tmp_path):
     turned = tmp_path / "turned.mp4"
     with av.open(str(make_clip(tmp_path / "in.mp4", frames=3))) as source, av.open(str(turned), "w") as output:
