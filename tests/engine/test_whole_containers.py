@@ -172,6 +172,47 @@ def test_a_name_that_ends_in_webm_is_enough(pix_fmt, wanted, pool, tmp_path):
     assert (video["codec_name"], video["pix_fmt"]) == wanted
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes the source, and reads the sound")
+@pytest.mark.parametrize("name", ["out.mov", "out.mp4", "out.mkv"])
+def test_sound_without_compression_stays_however_long_its_packets_are(name, pool, tmp_path):
+    # MP4 and MOV are read in packets of their own of 1024 samples.
+    source = tmp_path / "in.mkv"
+    films = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1")
+    sound = ("-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000,asetnsamples=4800")
+    subprocess.run(["ffmpeg", "-v", "error", *films, *sound, "-c:a", "pcm_s16le", str(source)], check=True)
+    assert len(ffprobe_packets(source, "a")) == 10
+    report = done(source, tmp_path / name, pool)
+    assert fates(report, "stream") == [("audio 1 (pcm_s16le)", "kept")]
+    assert samples(report.output) == samples(source)
+
+
+def samples(path):
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:a", "-f", "s16le", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg makes the sources")
+@pytest.mark.parametrize(
+    ("name", "made", "place"),
+    [
+        ("in.dv", ("-target", "pal-dv"), "topleft"),
+        ("in.ogv", ("-c:v", "libtheora"), "center"),
+        ("in.3gp", ("-c:v", "h263", "-s", "176x144", "-an"), "center"),
+    ],
+)
+def test_old_codecs_keep_their_rate_and_where_chroma_sits(name, made, place, pool, tmp_path):
+    # FFmpeg 8.1 averages the rate of DV to 60,000 frames a second, for which no MP4 can write its timecode.
+    sound = ("-f", "lavfi", "-i", "sine=duration=0.4:sample_rate=48000", "-ac", "2")
+    film = ("-f", "lavfi", "-i", "testsrc2=size=720x576:rate=25:duration=0.4")
+    subprocess.run(["ffmpeg", "-v", "error", *film, *sound, *made, str(tmp_path / name)], check=True)
+    assert ffprobe_video(tmp_path / name)["chroma_location"] == place
+    report = done(tmp_path / name, tmp_path / "out.mov", pool)
+    found = ffprobe_video(report.output)
+    assert (found["chroma_location"], found["r_frame_rate"]) == (place, "25/1")
+    assert ffprobe_times(report.output) == ffprobe_times(tmp_path / name)
+    assert found.get("tags", {}).get("timecode") == ("00:00:00:00" if name == "in.dv" else None)
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
 def test_a_timecode_stays(name, pool, tmp_path):
     def mark(stream):

@@ -274,8 +274,13 @@ def other_packets(
 
 def _counted(packet: Packet[Any], lane: Lane, copied: Copied) -> Packet[Any]:
     packet.stream = lane.place
-    copied.packets[lane.place.index] = copied.packets.get(lane.place.index, 0) + 1
+    copied.packets[lane.place.index] = copied.packets.get(lane.place.index, 0) + weight(packet)
     return packet
+
+
+def weight(packet: Packet[Any]) -> int:
+    """What a packet counts in `copied.packets`: one, or its bytes of PCM, which MP4 and MOV cut into packets anew."""
+    return packet.size if codec_name(packet.stream).startswith("pcm_") else 1
 
 
 def _within(

@@ -33,7 +33,7 @@ class Fate:
 class Copied:
     """What became of what a source holds.
 
-    packets: how many each copied stream has, by its index in the output.
+    packets: how many each copied stream has, by its index in the output; of PCM the bytes in them.
     places: the index in the output of each copied stream, by its index in the source.
     """
 

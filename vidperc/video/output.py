@@ -27,6 +27,7 @@ from vidperc.video.copied import (
     leave_out_empty,
     other_packets,
     tell_empty,
+    weight,
 )
 from vidperc.video.fates import Copied
 from vidperc.video.identity import append_identity
@@ -117,12 +118,15 @@ def write_output(
             others = other_packets(container, lanes, source.time_base, window, copied, origin=origin)
             refusals: dict[int, int] = {}
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
+                index, counted = packet.stream.index, weight(packet)
                 try:
                     output.mux_one(packet)
                 except (av.error.ArgumentError, av.error.InvalidDataError):
                     # Times of a damaged stream that run backwards, say. Of the video none may be missing; the last
                     # look at the output would find it.
-                    refusals[packet.stream.index] = refusals.get(packet.stream.index, 0) + 1
+                    refusals[index] = refusals.get(index, 0) + 1
+                    if index in copied.packets:
+                        copied.packets[index] -= counted
             _take_back(refusals, container, lanes, copied)
             output.close()
             finished = True
@@ -140,11 +144,10 @@ def write_output(
 def _take_back(
     refusals: Mapping[int, int], container: InputContainer, lanes: Mapping[int, Lane], copied: Copied
 ) -> None:
-    """Of copied streams the packets that the container refused are not in the output; say so, and do not count them."""
+    """Of copied streams the packets that the container refused are not in the output; say so."""
     for index, lane in lanes.items():
         count = refusals.get(lane.place.index, 0)
         if count:
-            copied.packets[lane.place.index] -= count
             name = describe(container.streams[index])
             copied.drop(name, "damaged, the container does not take them", f"{count} packets")
 

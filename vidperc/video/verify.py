@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import is_gap
+from vidperc.video.copied import is_gap, weight
 from vidperc.video.opening import open_input
 from vidperc.video.source import DECODE_ERRORS
 
@@ -24,7 +24,7 @@ def verify_output(
 ) -> float:
     """Read a finished file again and compare it with what it should hold; returns the largest time error in seconds.
 
-    pts: of every frame, in time_base; packets: how many each copied stream should have, by its index.
+    pts: of every frame, in time_base; packets: as in Copied, of the streams that were copied.
     MP4 and MOV must be exact, other containers may round to their own ticks.
     Raises VidpercError naming the first difference.
     """
@@ -44,7 +44,7 @@ def verify_output(
                     raise VidpercError(f"{path}: the output has a frame without a time")
                 found.append(packet.pts)
             elif packet.stream_index in counts and not is_gap(packet):
-                counts[packet.stream_index] += 1
+                counts[packet.stream_index] += weight(packet)
         if len(found) != len(pts):
             raise VidpercError(f"{path}: the output has {len(found)} frames, wanted {len(pts)}")
         found.sort()
@@ -54,7 +54,9 @@ def verify_output(
             raise VidpercError(f"{path}: a frame of the output is {float(error) * 1000:.3f} ms off its time")
         for index, wanted in packets.items():
             if counts[index] != wanted:
-                raise VidpercError(f"{path}: stream {index} has {counts[index]} packets, wanted {wanted}")
+                raise VidpercError(
+                    f"{path}: stream {index} has {counts[index]} packets (of PCM bytes), wanted {wanted}"
+                )
     _decode_ends(path)
     return float(error)
 
