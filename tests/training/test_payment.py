@@ -12,6 +12,7 @@ from vidperc.losses.kl import Kl
 from vidperc.losses.objective import Objective
 from vidperc.losses.ping_pong import PingPong
 from vidperc.losses.pixel import L1, Charbonnier
+from vidperc.losses.sample import Sample
 from vidperc.losses.structure import Ssim
 from vidperc.losses.term import Term
 from vidperc.losses.warp_loss import Warp
@@ -19,6 +20,7 @@ from vidperc.models.luma import LumaShape
 from vidperc.models.recurrent import RecurrentShape
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
+from vidperc.training import payment as payment_module
 from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.luma import luma_loss
 from vidperc.training.payment import check_payable, pay_for, pay_for_luma
@@ -44,6 +46,13 @@ def clips(frames: int, scale: int = 2, side: int = 16) -> ClipBatch:
     return ClipBatch(small, large, torch.zeros(2, frames, 2, side, side), visible)
 
 
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Still pictures are looked at from their first pixel."""
+    monkeypatch.setattr(payment_module, "_SHIFTS", 0)
+
+
+@pytest.mark.usefixtures("whole")
 def test_an_objective_sees_what_the_network_makes() -> None:
     batch = clips(1)
     both = pay_for(Objective.open([L1(), Ssim(weight=0.5)]))
@@ -53,6 +62,7 @@ def test_an_objective_sees_what_the_network_makes() -> None:
     assert wrong.judged is None
 
 
+@pytest.mark.usefixtures("whole")
 def test_grey_is_the_luma_that_networks_of_our_own_make() -> None:
     torch.manual_seed(0)
     network, batch = build(LumaShape(scale=2, channels=8, depth=1), expand=0), clips(1)
@@ -109,3 +119,25 @@ def test_an_adaptive_term_is_given_the_last_layer() -> None:
 def test_a_term_that_needs_what_there_is_not_is_refused(term: Term, frames: int, told: str) -> None:
     with pytest.raises(VidpercError, match=f"objective: {told}"):
         check_payable(Objective.open([term]), frames=frames)
+
+
+def test_stills_are_looked_at_from_another_pixel_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    objective = Objective.open([L1()])
+    measure = objective.measure
+
+    def noted(sample: Sample) -> dict[str, Tensor]:
+        seen.append(tuple(sample.out.shape[-2:]))
+        assert sample.true is not None and sample.true.shape == sample.out.shape
+        return measure(sample)
+
+    monkeypatch.setattr(objective, "measure", noted)
+    for number in range(40):
+        batch = replace(clips(1), number=number)
+        paid = pay_for(objective)(Gives(batch.large), batch)
+        assert float(paid.total) == 0
+    # Up to eight rows and columns less of 32, and as many odd ones as even ones.
+    assert {side for sides in seen for side in sides} == set(range(25, 33))
+    again = len(seen)
+    pay_for(objective)(Gives(clips(1).large), replace(clips(1), number=3))
+    assert seen[again] == seen[3]

@@ -16,19 +16,21 @@ class ClipBatch:
 
     small: (N,T,3,h,w) float32 RGB in [0,1], what a network is given. large: (N,T,3,h*s,w*s), what it shall make.
     flow: (N,T,2,h,w) and visible: (N,T,1,h,w) of the small frames, as `Motion` has them; zero for the first of a clip.
+    number: of the first of them in the whole training, for what else is left to chance.
     """
 
     small: Tensor
     large: Tensor
     flow: Tensor
     visible: Tensor
+    number: int = 0
 
     @staticmethod
-    def of_stills(small: Tensor, large: Tensor) -> ClipBatch:
+    def of_stills(small: Tensor, large: Tensor, *, number: int = 0) -> ClipBatch:
         """Pictures (N,3,h,w) and (N,3,h*s,w*s) as clips of one frame, which do not move."""
         count, _, height, width = small.shape
         flow = torch.zeros(count, 1, 2, height, width)
-        return ClipBatch(small[:, None], large[:, None], flow, flow[:, :, :1])
+        return ClipBatch(small[:, None], large[:, None], flow, flow[:, :, :1], number)
 
     @property
     def scale(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from torch import nn
 
 from vidperc.errors import VidpercError
@@ -17,6 +18,8 @@ from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.loop import Paid
 from vidperc.training.luma import charbonnier, missing_from_bicubic
 from vidperc.training.students import enlarged, is_own, last_layer, luma_details
+
+_SHIFTS, _SHIFTS_SEED = 8, 7  # pixels: three poolings by two
 
 Pay = Callable[[nn.Module, ClipBatch], Paid]
 Seen = Literal["rgb", "grey"]
@@ -45,7 +48,8 @@ def pay_for(objective: Objective, *, seen: Seen = "rgb") -> Pay:
         out = enlarged(network, batch)
         sample = Sample(out=out, true=batch.large, source=batch.small, motion=batch.motion())
         if batch.small.shape[1] == 1:
-            sample = Sample(out=out[:, 0], true=batch.large[:, 0])
+            rows, columns = _beginnings(batch)
+            sample = Sample(out=out[:, 0, :, rows, columns], true=batch.large[:, 0, :, rows, columns])
         if seen == "grey":
             sample = _grey(sample)
         values = objective(sample, last_layer=last_layer(network) if adaptive else None)
@@ -64,6 +68,18 @@ def check_payable(objective: Objective, *, frames: int) -> None:
             told = "single pictures" if frames == 1 else f"clips of {frames} frames"
             hint = ", or give the recipe `clips`" if frames == 1 else ""
             raise VidpercError(f"objective: {term.called} needs {', '.join(lacking)}, got {told}; leave it out{hint}")
+
+
+def _beginnings(batch: ClipBatch) -> tuple[slice, slice]:
+    """The rows and columns of still pictures that are looked at: some at the top and the left are left out by chance.
+
+    Networks that enlarge make pixels in cells, and backbones pool them in cells. Where both always lie alike, a network
+    learns a grid that pooling does not see.
+    """
+    chance = np.random.default_rng((_SHIFTS_SEED, batch.number))
+    most = min(_SHIFTS, batch.large.shape[-1] // 4)
+    down, right = chance.integers(most, size=2).tolist() if most else (0, 0)
+    return slice(down, None), slice(right, None)
 
 
 def _grey(sample: Sample) -> Sample:
