@@ -44,6 +44,9 @@ def carried(pool, tmp_path):
     return run
 
 
+WEBM = {"codec": "libvpx-vp9", "preset": None, "encoder_options": {"cpu-used": "8"}}
+
+
 def probed(path, *entries):
     command = ["ffprobe", "-v", "error", "-of", "json", *entries, str(path)]
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
@@ -146,6 +149,16 @@ def test_a_cover_stays_a_cover_in_mp4(carried, tmp_path):
     (cover,) = [s for s in ffprobe_streams(report.output) if s["disposition"]["attached_pic"]]
     assert (cover["codec_name"], cover["width"]) == ("mjpeg", 64)
     assert outcomes(report, "video 3 (mjpeg, cover)") >= {("stream", "kept")}
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm", "out.mkv"])
+def test_a_cover_that_is_called_kept_is_there(name, carried, tmp_path):
+    # MOV takes a cover and writes nothing of it.
+    source = make_rich(tmp_path / "in.mp4", subtitles=(), sounds=0, cover=True)
+    report = carried(source, name, **WEBM if name == "out.webm" else {})
+    (told,) = [fate for fate in report.fidelity if "cover" in fate.subject and fate.field == "stream"]
+    there = [s["codec_name"] for s in ffprobe_streams(report.output) if s["disposition"]["attached_pic"]]
+    assert (told.outcome, there) == (("kept", ["mjpeg"]) if name in ("out.mp4", "out.mkv") else ("dropped", []))
 
 
 def test_a_second_video_is_copied_packet_by_packet(carried, tmp_path):

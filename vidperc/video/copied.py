@@ -30,7 +30,7 @@ STATISTICS_TAGS = ("_STATISTICS", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", 
 
 PICTURE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp")}
 
-WITH_COVERS = ("mp4", "mov")  # as a stream that is marked; Matroska has attachments for them
+MP4_AND_MOV = ("mp4", "mov")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _lane(output: OutputContainer, stream: Stream, name: str, copied: Copied) ->
             return Lane(converter.place, converter)
         copied.drop(name, f"{error}{_hint(output, stream)}")
         return None
-    if stream.type == "video" and output.format.name in WITH_COVERS and codec_name(stream) == "hevc":
+    if stream.type == "video" and output.format.name in MP4_AND_MOV and codec_name(stream) == "hevc":
         lane.place.codec_tag = "hvc1"  # the only tag that Apple's players take
     copied.keep(name, reason="as it is, not enlarged" if stream.type == "video" else "")
     return lane
@@ -154,7 +154,7 @@ def _copy_attachment(output: OutputContainer, stream: Stream, name: str, copied:
 def _copy_cover(
     output: OutputContainer, stream: Stream, name: str, source: VideoInfo, copied: Copied
 ) -> Iterator[Cover]:
-    """A cover picture's place: a marked stream in MP4 and MOV, an attachment in Matroska."""
+    """A cover picture's place: a marked stream in MP4, an attachment in Matroska. MOV takes one and writes nothing."""
     data = _cover_data(source, stream.index)
     codec = _format_name(stream)
     if not data or codec not in PICTURE_TYPES:
@@ -164,13 +164,13 @@ def _copy_cover(
         attachment = output.add_attachment(stream.metadata.get("filename", f"cover.{suffix}"), kind, data)
         _copy_stream_tags(stream, attachment)
         copied.keep(name)
-    elif output.format.name in WITH_COVERS:
+    elif output.format.name == "mp4":
         place = output.add_stream_from_template(stream, opaque=True)
         _copy_stream_tags(stream, place)
         copied.keep(name)
         yield Cover(place, data)
     else:
-        copied.drop(name, f"{output.format.name} holds no pictures; an output name ending in .mkv does")
+        copied.drop(name, f"{output.format.name} holds no pictures; an output name ending in .mp4 or .mkv does")
 
 
 def _cover_data(source: VideoInfo, index: int) -> bytes:
@@ -280,7 +280,12 @@ def _counted(packet: Packet[Any], lane: Lane, copied: Copied) -> Packet[Any]:
 
 def weight(packet: Packet[Any]) -> int:
     """What a packet counts in `copied.packets`: one, or its bytes of PCM, which MP4 and MOV cut into packets anew."""
-    return packet.size if codec_name(packet.stream).startswith("pcm_") else 1
+    return packet.size if is_pcm(packet.stream) else 1
+
+
+def is_pcm(stream: Stream) -> bool:
+    """Whether a stream is sound without compression."""
+    return codec_name(stream).startswith("pcm_")
 
 
 def _within(
@@ -331,7 +336,7 @@ def is_gap(packet: Packet[Any]) -> bool:
 def leave_out_empty(output: OutputContainer, lanes: dict[int, Lane], copied: Copied) -> None:
     """Where a container leaves out tracks without packets, as MP4 does, let `copied` say where the others are then."""
     copied.places = {index: lane.place.index for index, lane in lanes.items()}
-    if output.format.name not in WITH_COVERS:
+    if output.format.name not in MP4_AND_MOV:
         return
     empty = {index: place for index, place in copied.places.items() if not copied.packets.get(place)}
     for index in empty:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
+from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, is_cover, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo, display_matrix, first_frame
@@ -57,6 +57,7 @@ def compare_with_source(
         elif place in places and places[place] < len(output.streams):
             _compare_stream(stream, output.streams[places[place]], copied, describe(stream), container)
     _compare_tags(source.metadata, output.metadata, copied, "file", container, without=frozenset())
+    _compare_covers([describe(stream) for stream in source.streams if is_cover(stream)], output, copied, container)
     if chapters and source.chapters():
         _compare_chapters(source.chapters(), output.chapters(), copied, container)
 
@@ -110,6 +111,15 @@ def _compare_tags(
         if plain in STALE_TAGS | without or key.startswith(STATISTICS_TAGS):
             continue
         _tell(copied, name, f"tag {spelled(key)}", spelled(plain) in there, container)
+
+
+def _compare_covers(names: list[str], output: InputContainer, copied: Copied, container: str) -> None:
+    """Take back that covers are kept where the output shows fewer, as an MP4 with Apple's metadata keys does."""
+    there = sum(is_cover(stream) for stream in output.streams)
+    kept = [fate for fate in copied.fates if (fate.field, fate.outcome) == ("stream", "kept") and fate.subject in names]
+    for fate in kept[there:]:
+        copied.fates.remove(fate)
+        copied.drop(fate.subject, f"{container} does not hold it; an output name ending in .mkv does")
 
 
 def _compare_chapters(wanted: list[Any], found: list[Any], copied: Copied, container: str) -> None:

@@ -60,9 +60,13 @@ def rehearse(output: Path, segment: bytes, source: VideoInfo, *, keep_audio: boo
             raise VidpercError(f"{CONTAINERS[suffix]} cannot hold these streams ({error}); {hint}") from error
     if suffix in (".mp4", ".m4v", ".mov") and source.container.startswith("mov") and plain.dropped:
         keyed = _attempt(suffix, segment, source, keep_audio, refused, all_tags=True, chapters=not excerpt)
-        if len(keyed.dropped) < len(plain.dropped):
+        if len(keyed.dropped) < len(plain.dropped) and _streams_lost(keyed) <= _streams_lost(plain):
             return Rehearsal(copied=keyed, refused=refused, all_tags=True)
     return Rehearsal(copied=plain, refused=refused)
+
+
+def _streams_lost(copied: Copied) -> int:
+    return sum((fate.field, fate.outcome) == ("stream", "dropped") for fate in copied.fates)
 
 
 def _refused_alone(suffix: str, segment: bytes, source: VideoInfo, keep_audio: bool) -> dict[int, str]:

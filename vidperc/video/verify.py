@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import is_gap, weight
+from vidperc.video.copied import is_gap, is_pcm, weight
 from vidperc.video.opening import open_input
 from vidperc.video.source import DECODE_ERRORS
 
@@ -54,9 +54,8 @@ def verify_output(
             raise VidpercError(f"{path}: a frame of the output is {float(error) * 1000:.3f} ms off its time")
         for index, wanted in packets.items():
             if counts[index] != wanted:
-                raise VidpercError(
-                    f"{path}: stream {index} has {counts[index]} packets (of PCM bytes), wanted {wanted}"
-                )
+                unit = "bytes" if is_pcm(container.streams[index]) else "packets"
+                raise VidpercError(f"{path}: stream {index} has {counts[index]} {unit}, wanted {wanted}")
     _decode_ends(path)
     return float(error)
 
