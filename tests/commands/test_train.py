@@ -185,6 +185,7 @@ def test_recipes_are_listed_and_shown(vidperc: Vidperc, folder: Path) -> None:
         "recurrent-x2",
         "recurrent-x4",
         "standard-x2-perceptual",
+        "standard-x4-gan",
         "standard-x4-perceptual",
     }
     code, out, _ = vidperc("recipes", "show", "fast-x2-real")
