@@ -1,12 +1,12 @@
 """Measure what the steady stage does to a network whose output jitters, and to one that invents detail.
 
     python scripts/measure_steady.py CLIP... [--gan FILE] [--frames N] [--skip N] [--motion PRESET]
-                                     [--steady KEY=VALUE ...] [--pictures FOLDER]
+                                     [--steady KEY=VALUE ...] [--learned FILE] [--pictures FOLDER]
 
 Each clip's luma is shrunk to at most 360 lines and made twice as large by fast-x2: the clean output. Jitter is added
 to it, new in each frame and the same in every run: a gain, a shift of the network's detail, noise. With the clean
-source as its guide, the steady stage then holds it. The other network, a file of weights that upscales by 4, is
-brought down to the same size by antialiased bicubic.
+source as its guide, the steady stage then holds it: by its blend ("steady"), and by the network of --learned. The
+other network, a file of weights that upscales by 4, is brought down to the same size by antialiased bicubic.
 
 warping error: along the motion of the source (DIS), over visible pixels. PSNR is to the clean output, or to what the
 other network made; moving pixels are those that move by more than 1 pixel of the output. lag: frames by which the
@@ -143,10 +143,14 @@ def main() -> None:
     parser.add_argument("--skip", type=int, default=20, help="frames at the start of each clip")
     parser.add_argument("--motion", default="fast", help="preset of DIS")
     parser.add_argument("--steady", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the stage")
+    parser.add_argument("--learned", type=Path, help="weights of a consistency network, to hold by it, too")
     parser.add_argument("--pictures", type=Path, help="a folder for x-t slices and frames")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     stage = replace(Steady(), **{key: float(value) for key, value in (pair.split("=") for pair in asked.steady)})
+    holding = {"steady": stage}
+    if asked.learned is not None:
+        holding["learned"] = replace(stage, method="learned", weights=str(asked.learned))
     motion = FindMotion(preset=asked.motion)
     print(f"{stage}, dis {motion.preset}")
     print(f"  {'':22}{'warping error':19}{'PSNR':>9}{'moving':>9}{'lag':>5}{'tOF':>9}{'gradient %':>10}")
@@ -162,18 +166,21 @@ def main() -> None:
         print(f"{path.name}: {len(clean)} frames to {size[1]}x{size[0]}, {100 * float(moving.mean()):.0f} % move")
         trembling = jittered(clean, base)
         outputs = {"clean": clean, "jittered": trembling.clamp(0, 1)}
-        outputs["jittered, steady"] = pictures_of(piped([motion, stage], clips(source, trembling)))
+        for how, held in holding.items():
+            outputs[f"jittered, {how}"] = pictures_of(piped([motion, held], clips(source, trembling)))
         if asked.gan is not None:
             large = [c.frames for c in piped([Upscale(model=str(asked.gan))], rgb_clips(source))]
             invented = torch.cat([resize(rgb_luma(frame), size, "bicubic") for frame in large])
             outputs["network"] = invented.clamp(0, 1)
-            outputs["network, steady"] = pictures_of(piped([motion, stage], clips(source, invented)))
+            for how, held in holding.items():
+                outputs[f"network, {how}"] = pictures_of(piped([motion, held], clips(source, invented)))
         before: dict[str, float] | None = None
         for name, out in outputs.items():
             held_against = outputs["network"] if name.startswith("network") else clean
             measured = figures(out, held_against, motions, moving)
-            told(name, measured, before if name.endswith("steady") else None)
-            before = measured
+            held_one = name.endswith(tuple(holding))
+            told(name, measured, before if held_one else None)
+            before = before if held_one else measured
         if asked.pictures is not None:
             asked.pictures.mkdir(parents=True, exist_ok=True)
             slices(list(outputs.values()), asked.pictures / f"{path.stem}_xt.png")

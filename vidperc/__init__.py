@@ -34,6 +34,7 @@ def upscale(
     resolution: int | None = None,
     detail: float | None = None,
     steady: float | None = None,
+    steady_method: str | None = None,
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
     fade_threshold: float | None = None,
@@ -53,7 +54,7 @@ def upscale(
     detail: 0 for what is nearest to the source on average, to 1 for the finest detail, of networks that have a
         perceptual twin; None for 0.
     steady: how firmly what the network adds is held in place along the motion, so that it does not flicker, 0 for not
-        at all to 1; None for the usual, which is not at all.
+        at all to 1; None for the usual, which is not at all. steady_method: blend, or learned, by a network.
     source: a video; an image; a folder of images, or a numbered name of them ("frames/%05d.png"), for its frames.
     output: None writes "input_x2.mp4" beside the input, "photo_x2.png" for an image, a folder "frames_x2" for a folder
         of them. A video (.mp4, .m4v, .mov, .mkv, .webm), bare frames (.y4m), an image or images ("out/%05d.png").
@@ -63,7 +64,9 @@ def upscale(
     """
     from vidperc.config.upscale import upscale_pipeline
 
-    spec = upscale_pipeline(model=model, scale=scale, resolution=resolution, detail=detail, steady=steady)
+    spec = upscale_pipeline(
+        model=model, scale=scale, resolution=resolution, detail=detail, steady=steady, steady_method=steady_method
+    )
     cutting = cuts, cut_threshold, fade_threshold
     return _run(
         spec,
@@ -133,6 +136,7 @@ def steady(
     output: str | Path | None = None,
     *,
     strength: float | None = None,
+    steady_method: str | None = None,
     settings: list[str] | None = None,
     cuts: str | Path = "auto",
     cut_threshold: float | None = None,
@@ -146,14 +150,15 @@ def steady(
 
     processed: that video. guide: the one that it was made from, with the same frames at the same times, counted from
         the first frame of each; its size may be another. What the other program added is held along its motion.
-    strength: 0 to leave frames as they are, to 1; None for 0.9. settings: of the pipeline `steady`, as in run.
+    strength: 0 to leave frames as they are, to 1; None for 0.9. steady_method: as in upscale.
+    settings: of the pipeline `steady`, as in run.
     cuts, cut_threshold, fade_threshold, fps, strict, overwrite: as in run; cuts are found in the guide.
     output: None writes "processed_steady.mp4" beside the processed video, with that one's sound and the rest.
     Returns the report of the job. Raises VidpercError with one line that says what to do.
     """
     from vidperc.config.steady import steady_pipeline
 
-    spec = steady_pipeline(strength=strength, settings=settings or [])
+    spec = steady_pipeline(strength=strength, method=steady_method, settings=settings or [])
     cutting = cuts, cut_threshold, fade_threshold
     return _run(
         spec,

@@ -178,6 +178,10 @@ SteadyStrength = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+SteadyMethod = Annotated[
+    str | None,
+    typer.Option("--steady-method", help="How: blend, or learned, by a network; else blend.", rich_help_panel=WHAT),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
@@ -226,6 +230,7 @@ def upscale(
     ] = None,
     detail: Detail = None,
     steady: SteadyStrength = None,
+    steady_method: SteadyMethod = None,
     adapt: Annotated[
         str | None,
         typer.Option(
@@ -272,7 +277,13 @@ def upscale(
     from vidperc.config.upscale import upscale_pipeline
 
     spec = upscale_pipeline(
-        model=model, scale=scale, resolution=resolution, detail=detail, steady=steady, settings=settings or []
+        model=model,
+        scale=scale,
+        resolution=resolution,
+        detail=detail,
+        steady=steady,
+        steady_method=steady_method,
+        settings=settings or [],
     )
     return process_videos(spec, video_options(context.params), label="")
 
@@ -347,6 +358,7 @@ def steady(
         float | None,
         typer.Option("--strength", help="0 leaves frames as they are, up to 1; else 0.9.", rich_help_panel=WHAT),
     ] = None,
+    steady_method: SteadyMethod = None,
     settings: Settings = None,
     start: Start = None,
     end: End = None,
@@ -387,7 +399,7 @@ def steady(
 
     if processed.is_dir() and not has_images(processed):
         raise VidpercError(f"{processed}: is a folder, wanted one video, or its images; each has a guide of its own")
-    spec = steady_pipeline(strength=strength, settings=settings or [])
+    spec = steady_pipeline(strength=strength, method=steady_method, settings=settings or [])
     return process_videos(spec, video_options({**context.params, "inputs": [processed]}), label=spec.name)
 
 

@@ -41,16 +41,10 @@ def refusal(tmp_path: Path):
 
 
 def test_every_shipped_network_has_its_recipe() -> None:
-    assert set(built_in_recipes()) == {
-        *NAMES,
-        OWN3D,
-        "adapt",
-        "finetune",
-        "recurrent-x2",
-        "recurrent-x4",
-        "standard-x2-perceptual",
-        "standard-x4-perceptual",
-    }
+    recipes = built_in_recipes()
+    assert set(recipes) >= {*NAMES, OWN3D}
+    # The others are examples, and what `finetune` and `adapt` begin with.
+    assert all(load_recipe(name).name for name in recipes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,7 +103,9 @@ def test_a_path_is_read_with_the_settings_it_leaves_out(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(VidpercError, match=r"unknown recipe 'fast-x3', wanted one of fast-x2, .* did you mean 'fast-x"):
+    with pytest.raises(
+        VidpercError, match=r"unknown recipe 'fast-x3', wanted one of consistency, fast-x2, .* did you mean 'fast-x"
+    ):
         load_recipe("fast-x3")
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
+from tests.consistency_files import save_consistency
 from tests.laws.recursive import Average, Blend
 from tests.recurrent_files import save_recurrent
 from tests.twin_files import save_pair
@@ -24,7 +25,7 @@ from vidperc.stages.upscale import Upscale
 
 FRAMES = 20
 CUT = 11
-NUMBER = 16  # of the stages below
+NUMBER = 17  # of the stages below
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def weights(tmp_path_factory):
     save_file(network.state_dict(), path)
     save_recurrent(path.with_name("recurrent.safetensors"))
     save_pair(path.parent, "pair")
+    save_consistency(path.with_name("consistency.safetensors"))
     return str(path)
 
 
@@ -52,7 +54,11 @@ def stages(weights):
         ],
         "resize": [Resize(resolution=50), Resize(resolution=32, kernel="bicubic")],
         "motion": [FindMotion(), FindMotion(estimator="farneback", size=30), FindMotion(preset="medium")],
-        "steady": [Steady(), Steady(strength=0.5, tolerance=4)],
+        "steady": [
+            Steady(),
+            Steady(strength=0.5, tolerance=4),
+            Steady(method="learned", weights=str(Path(weights).with_name("consistency.safetensors"))),
+        ],
     }
     assert set(found) == set(STAGES), "a new stage joins the laws here"
     return [*(stage for kind in found.values() for stage in kind), Blend(), Average()]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from vidperc.config.training import built_in_recipes, load_recipe, recipe_path
 from vidperc.engine.plan import usable_cores
+from vidperc.training.consistency_recipe import ConsistencyRecipe, follow_consistency
 from vidperc.training.follow import follow
 from vidperc.training.loop import checkpoint_path
 from vidperc.training.own3d_recipe import Own3dRecipe, follow_own3d
@@ -33,6 +35,7 @@ def train_network(
     recipe = load_recipe(name_or_path, settings)
     # A file's folder is nobody's business but the user's.
     asked = " ".join([Path(name_or_path).name, *(f"--set {setting}" for setting in settings)])
+    command = f"vidperc train {asked} --data DATA --out FOLDER"
     threads = threads or usable_cores()
     try:
         with joined_processes("cpu") as processes:
@@ -40,16 +43,12 @@ def train_network(
             if isinstance(recipe, Own3dRecipe):
                 made = follow_own3d(recipe, data, folder, threads=threads, say=say, asked=asked, processes=processes)
             else:
-                made = follow(
-                    recipe,
-                    data,
-                    folder,
-                    threads=threads,
-                    say=say,
-                    command=f"vidperc train {asked} --data DATA --out FOLDER",
-                    tensorboard=tensorboard,
-                    processes=processes,
-                )
+                how: Any = {"threads": threads, "say": say, "command": command}
+                how |= {"tensorboard": tensorboard, "processes": processes}
+                if isinstance(recipe, ConsistencyRecipe):
+                    made = follow_consistency(recipe, data, folder, **how)
+                else:
+                    made = follow(recipe, data, folder, **how)
             if processes.first:
                 typer.echo(f"{made.path}: {made.figures}")
     except KeyboardInterrupt:

@@ -14,7 +14,6 @@ from vidperc.losses.pixel import Charbonnier
 from vidperc.models.own_card import LUMA, NAMES, RECURRENT, shipped_path
 from vidperc.models.zoo import SUFFIXES, find_card
 from vidperc.training.material import find_sources
-from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Recipe
 
 # One file of so many is held out where nothing is said of it.
@@ -42,7 +41,7 @@ def finetune_recipe(
     Raises VidpercError for a network without weights, a recipe without clips, and as `load_recipe` does.
     """
     laid = load_recipe(recipe or "finetune", settings)
-    if isinstance(laid, Own3dRecipe) or laid.clips is None or laid.network is not None:
+    if not isinstance(laid, Recipe) or laid.clips is None or laid.network is not None:
         raise VidpercError(f"{recipe}: wanted a recipe of `clips` and no `network`; copy configs/finetune.yaml")
     start = start_of(model)
     material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))

@@ -15,6 +15,7 @@ from vidperc.config.pipelines import built_in_folder, setting_value
 from vidperc.config.validation import did_you_mean, validated
 from vidperc.config.yaml_lines import KeyPath, read_yaml
 from vidperc.errors import VidpercError
+from vidperc.training.consistency_recipe import ConsistencyRecipe
 from vidperc.training.loop import Schedule
 from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Recipe
@@ -40,7 +41,16 @@ class _Own3dFile(BaseModel):
     recipe: Own3dRecipe
 
 
+class _ConsistencyFile(BaseModel):
+    """The same around a recipe of the consistency network."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    recipe: ConsistencyRecipe
+
+
 _FILE = TypeAdapter(_File)
+_CONSISTENCY_FILE = TypeAdapter(_ConsistencyFile)
 _OWN3D_FILE = TypeAdapter(_Own3dFile)
 
 
@@ -51,7 +61,7 @@ def built_in_recipes() -> dict[str, Path]:
     return {_network(path.stem): path for path in (*files, folder / "adapt.yaml", folder / "finetune.yaml")}
 
 
-def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | Own3dRecipe:
+def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | Own3dRecipe | ConsistencyRecipe:
     """The recipe of a built-in name, with or without `train_` before it, or of a path that ends in .yaml or .yml.
 
     settings: laid over it, "key=value" each, with dots for keys within others; keys of the schedule go without it.
@@ -73,11 +83,16 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | Own
         laid = next((setting for path, setting in given.items() if key[: len(path)] == path), None)
         return source.where(key) if laid is None else f"--set {laid}"
 
-    if "kind" in data:
+    steadies = data.get("kind") == "consistency"
+    if "kind" in data and not steadies:
         return validated(_OWN3D_FILE, {"recipe": data}, where=lambda key: where(key[1:])).recipe
     # The terms of an objective are of many types, which a recipe need not know of.
     rest = {key: value for key, value in data.items() if key != "objective"}
-    recipe = validated(_FILE, {"recipe": rest}, where=lambda key: where(key[1:])).recipe
+    recipe: Recipe | ConsistencyRecipe
+    if steadies:
+        recipe = validated(_CONSISTENCY_FILE, {"recipe": rest}, where=lambda key: where(key[1:])).recipe
+    else:
+        recipe = validated(_FILE, {"recipe": rest}, where=lambda key: where(key[1:])).recipe
     if "objective" not in data:
         return recipe
     return replace(recipe, objective=read_objective({"objective": data["objective"]}, where=where))

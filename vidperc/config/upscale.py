@@ -25,13 +25,15 @@ def upscale_pipeline(
     resolution: int | None = None,
     detail: float | None = None,
     steady: float | None = None,
+    steady_method: str | None = None,
     settings: Sequence[str] = (),
 ) -> PipelineSpec:
     """The pipeline that enlarges a video.
 
     model, scale, detail: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which
         is there if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there. None for the
-        usual one. The stage `motion` is there for `steady`, and for a recurrent network.
+        usual one. steady_method: of that stage, blend or learned; None for blend. The stage
+        `motion` is there for `steady`, and for a recurrent network.
         settings: laid over all of this, "stage.key=value" each.
     Raises VidpercError for what cannot be.
     """
@@ -45,11 +47,20 @@ def upscale_pipeline(
         laid.append(f"upscale.detail={Decimal(repr(float(detail))):f}")  # all its digits, without a power of ten
     if strength:
         spec = _steadied(spec)
-        laid.append(f"steady.strength={strength:f}")
+        laid += [f"steady.strength={strength:f}", *steady_settings("--steady-method", steady_method)]
+    elif steady_method is not None:
+        raise VidpercError("--steady-method: got it without --steady, wanted both; add --steady 0.9, or leave it out")
     moved = replace(spec, stages=(FindMotion(), *spec.stages))
     if strength or _needs_motion(moved, [*laid, *settings]):
         spec = moved
     return apply_settings(spec, [*laid, *settings])
+
+
+def steady_settings(option: str, method: str | None) -> list[str]:
+    """The settings of the stage `steady` for a method, none for None. Raises VidpercError, naming the option."""
+    if method not in (None, "blend", "learned"):
+        raise VidpercError(f"{option} {method}: unknown, wanted blend or learned")
+    return [] if method is None else [f"steady.method={method}"]
 
 
 def check_strength(option: str, strength: float) -> None:

@@ -35,7 +35,8 @@ class Load:
 
     width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
     encoder_bytes: what the encoder takes for each pixel of the output. motions: the stages that find motion.
-    guide: width and height of the guide, where there is one. steadied: a stage holds what others made.
+    guide: width and height of the guide, where there is one. steadied: a stage holds what others made. holding: the
+    networks by which they do.
     """
 
     width: int
@@ -49,6 +50,7 @@ class Load:
     motions: tuple[FindMotion, ...] = ()
     guide: tuple[int, int] | None = None
     steadied: bool = False
+    holding: tuple[ModelCard, ...] = ()
 
 
 def free_bytes() -> int:
@@ -76,6 +78,9 @@ def worker_bytes(placement: Placement, load: Load) -> int:
         made += card.held_bytes(width, height)
         width, height = width * card.scale, height * card.scale
     features = max((_feature_bytes(card, placement, source) for card in load.cards if card.parameters), default=0)
+    for card in load.holding:  # what it sees, 6 planes and the same in cells, what it answers, and a few on the way
+        made += 4 * 24 * output
+        features = max(features, _feature_bytes(card, placement, output // 4))
     # A single frame is made before the encoder holds anything; with more, both are there.
     pictures = max(made + features, 4 * output + held) if load.frames == 1 else made + features + held
     read_ahead = 2 * min(READ_AHEAD_BYTES, load.frames * 2 * (output + guide))

@@ -58,6 +58,8 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         )
     stages = [stage for stage in spec.stages if isinstance(stage, Upscale)]
     cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale, stage.detail).cards)
+    holding = tuple(card for stage in spec.stages if isinstance(stage, Steady) if (card := stage.card))
+    asked = (*cards, *holding)
     remarks: list[str] = []
     device = choose_device(wishes.device, remarks)
     torch.set_num_threads(task.threads)
@@ -73,12 +75,13 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         takes_luma=takes_luma,
         guide=task.guide,
         steadied=any(isinstance(stage, Steady) and stage.strength for stage in spec.stages),
+        holding=holding,
         motions=tuple(stage for stage in spec.stages if isinstance(stage, FindMotion)),
     )
     budget = _budget(wishes, task.workers)
     placement = Placement(
         device=device,
-        precision=choose_precision(wishes.precision, device, cards, remarks),
+        precision=choose_precision(wishes.precision, device, asked, remarks),
         tile=wishes.tile or 0,
         chunk=wishes.chunk or _chunk(width, height, device),
         threads=task.threads,
@@ -95,11 +98,11 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         takes_luma=takes_luma,
         lead=spec.lead,
         tail=spec.tail,
-        cards=cards,
+        cards=asked,
         placement=placement,
         worker_bytes=worker_bytes(placement, load),
         load=load,
-        frame_work=float(sum(card.parameters for card in cards)) * width * height,
+        frame_work=float(sum(card.parameters for card in asked)) * width * height,
         versions=_versions(load),
         remarks=tuple(remarks),
     )

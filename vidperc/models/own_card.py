@@ -18,8 +18,9 @@ NAMES = ("fast-x2", "fast-x4", "standard-x2", "standard-x4", "fast-x2-real", "st
 # The perceptual twin of NAME is NAME-perceptual, and its file lies beside that of NAME.
 TWIN = "-perceptual"
 
-# What the head calls a network of `models.luma`, and one of `models.recurrent`.
-LUMA, RECURRENT = "luma", "recurrent"
+# What the head calls a network of `models.luma`, one of `models.recurrent`, and one of `models.consistency`, which
+# enlarges nothing: the stage `steady` asks for it.
+LUMA, RECURRENT, CONSISTENCY = "luma", "recurrent", "consistency"
 
 _FOLDER = Path(__file__).resolve().parent / "shipped"
 _LARGEST_HEAD = 1 << 20
@@ -59,11 +60,11 @@ def own_card(path: Path) -> ModelCard | None:
             head = cast("dict[str, dict[str, str]]", json.loads(file.read(length)))
             facts = head.get("__metadata__", {})
             architecture = facts.get("architecture")
-            if architecture not in (LUMA, RECURRENT):
+            if architecture not in (LUMA, RECURRENT, CONSISTENCY):
                 return None
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        recurrent = architecture == RECURRENT
+        recurrent = architecture != LUMA
         return ModelCard(
             name=facts["name"],
             architecture=architecture,

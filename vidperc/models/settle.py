@@ -1,14 +1,16 @@
-"""How long a recurrent network remembers where it began."""
+"""How long recurrent networks, and the consistency network, remember where they began."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vidperc.models.consistency import ConsistencyShape, Held, RunningConsistency
 from vidperc.models.recurrent import Before, RecurrentShape, RunningRecurrent
 from vidperc.ops.resize import resize
 from vidperc.ops.warp import warp
@@ -30,6 +32,17 @@ _SIDE = 48
 # Pixels a frame, across and down: what stands still is remembered longest.
 _SPEEDS = ((0.0, 0.0), (1.0, 0.0), (-0.6, 0.35))
 
+# Detail of a network that invents: standard deviation in units of the picture.
+_INVENTED = 0.06
+
+# Of the stage `steady`: what less of it remembers is forgotten sooner.
+_USUAL_STRENGTH = 0.9
+
+S = TypeVar("S")
+
+# A frame (1,1,side,side), its flow and what the frame before left, to what is shown and what that leaves.
+Step = Callable[[Tensor, Tensor, S | None], tuple[Tensor, S]]
+
 
 def measure_settle(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> int:
     """Frames after which a run of the network no longer shows when it began, with a margin.
@@ -40,23 +53,47 @@ def measure_settle(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> int:
     MOST_FRAMES, also for a network that takes longer or never forgets: then borders of segments may show by more.
     """
     running = RunningRecurrent(shape, weights, precision=torch.float32, device=torch.device("cpu"))
-    taken = max(_frames_until_alike(running, speed, texture) for speed in _SPEEDS for texture in _textures())
+    side = _SIDE * shape.scale
+
+    def step(luma: Tensor, flow: Tensor, before: Before | None) -> tuple[Tensor, Before]:
+        base = resize(luma, (side, side), "bicubic")
+        _, left = running.step(luma, base, flow, torch.ones_like(luma), before, tile=0)
+        return left.output, left
+
+    return _settled(step)
+
+
+def measure_consistency_settle(shape: ConsistencyShape, weights: Mapping[str, Tensor]) -> int:
+    """The same for a consistency network at the usual strength, holding detail that is another in each frame."""
+    running = RunningConsistency(shape, weights, precision=torch.float32, device=torch.device("cpu"))
+    side = 2 * _SIDE
+
+    def step(luma: Tensor, flow: Tensor, before: Held | None) -> tuple[Tensor, Held]:
+        base = resize(luma, (side, side), "bicubic")
+        # By the frame, so that both runs are given the same.
+        chance = torch.Generator().manual_seed(int(luma.double().sum() * 1e6) % (1 << 40))
+        invented = _INVENTED * torch.randn((1, 1, side, side), generator=chance)
+        return running.step(luma, base, invented, flow, torch.ones_like(luma), before, strength=_USUAL_STRENGTH, tile=0)
+
+    return _settled(step)
+
+
+def _settled(step: Step[S]) -> int:
+    taken = max(_frames_until_alike(step, speed, texture) for speed in _SPEEDS for texture in _textures())
     return min(MOST_FRAMES, taken + ceil(taken * _SHARE) + _FRAMES)
 
 
 @torch.inference_mode()
-def _frames_until_alike(running: RunningRecurrent, speed: tuple[float, float], texture: Tensor) -> int:
-    first: Before | None = None
-    second: Before | None = None
+def _frames_until_alike(step: Step[S], speed: tuple[float, float], texture: Tensor) -> int:
+    first: S | None = None
+    second: S | None = None
     taken = alike = 0
     for number, (luma, flow) in enumerate(_moving(texture, speed)):
-        base = resize(luma, (_SIDE * running.shape.scale, _SIDE * running.shape.scale), "bicubic")
-        visible = torch.ones_like(luma)
-        _, first = running.step(luma, base, flow, visible, first, tile=0)
+        shown, first = step(luma, flow, first)
         if number < _LATER:
             continue
-        _, second = running.step(luma, base, flow, visible, second, tile=0)
-        same = float((first.output - second.output).abs().max()) < _UNSEEN
+        other, second = step(luma, flow, second)
+        same = float((shown - other).abs().max()) < _UNSEEN
         alike = alike + 1 if same else 0
         taken = taken if same else number + 1 - _LATER
         if alike == _ALIKE or taken >= MOST_FRAMES:

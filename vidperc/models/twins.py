@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.own_card import own_card, twin_path
+from vidperc.models.own_card import CONSISTENCY, own_card, twin_path
 
 
 def check_detail(option: str, detail: float) -> None:
@@ -55,6 +55,7 @@ def told_detail(cards: Sequence[ModelCard]) -> list[str]:
         if card.detail
         else f"{card.name} has no perceptual twin and stays as it is"
         for card in dict.fromkeys(cards)
+        if card.architecture != CONSISTENCY  # which enlarges nothing
     ]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 from vidperc.models.luma import LumaShape
-from vidperc.models.own_card import own_card
+from vidperc.models.own_card import CONSISTENCY, own_card
 from vidperc.models.reach import find_reach
 from vidperc.models.recurrent import RecurrentShape
 
@@ -128,6 +128,8 @@ def _read_network(path: Path, _mtime_ns: int, _size: int) -> Network | LumaNetwo
 
 
 def _own_network(path: Path, card: ModelCard) -> LumaNetwork | RecurrentNetwork:
+    if card.architecture == CONSISTENCY:
+        raise VidpercError(f"{path.name}: holds videos steady and enlarges nothing; name a network that enlarges")
     tensors, _ = _read_safetensors(path)
     try:
         channels, depth = tensors["0.weight"].shape[0], len(tensors) // 2 - 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
-from vidperc.models.own_card import LUMA, NAMES, TWIN, own_card, shipped_card, shipped_path, twin_path
+from vidperc.models.own_card import CONSISTENCY, LUMA, NAMES, TWIN, own_card, shipped_card, shipped_path, twin_path
 from vidperc.models.twins import check_detail, with_detail
 
 LARGEST_SCALE = 8
@@ -171,6 +171,11 @@ def find_card(model: str, scale: int | None = None) -> ModelCard:
         return _ZOO[model] if scale is None else replace(_ZOO[model], scale=scale)
     path = weights_path(model)
     card = shipped_card(model) if model in NAMES else own_card(path)
+    if card is not None and card.architecture == CONSISTENCY:
+        raise VidpercError(
+            f"{path.name}: holds videos steady and enlarges nothing; wanted a network that enlarges, or give it to the "
+            "stage steady: --steady-method learned --set steady.weights=FILE"
+        )
     if card is None:
         from vidperc.models.weights import read_network
 

@@ -8,23 +8,20 @@ from math import ceil, log
 from typing import TYPE_CHECKING, Literal
 
 from vidperc.clip import Clip
+from vidperc.models.consistency_file import consistency_card, consistency_settle
 from vidperc.placement import Placement
 from vidperc.stages.stage import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vidperc.models.card import ModelCard
+
 # Of the detail that is shown, the share that is held over from the frame before, at full strength.
 _MOST_HELD = 0.9
 
 # A state is forgotten when less than this is left of it: one code of 8 bits, should all of it have been wrong.
 _FORGOTTEN = 1 / 256
-
-# How much less energy than the held detail the new one may have: detail that comes and goes does, a ghost far less.
-_WEAKER = 16
-
-# Squared gradient of detail below which nobody sees it: half a code of 8 bits, per pixel.
-_UNSEEN = (0.5 / 255) ** 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +35,9 @@ class Steady:
 
     strength: 0 to leave frames as they are, to 1 for nine tenths of a frame's detail from the frames before.
     tolerance: how much the source may change along its motion, in 8-bit codes, until its detail is taken anew.
+    method: blend, by the rules above; learned, by a network that corrects them pixel by pixel (see
+        `models.consistency`), for which there is no tolerance to set.
+    weights: the file of that network, which `vidperc train consistency` makes; left out, the one that comes along.
 
     Source: blending along motion after M. Lang et al., "Practical Temporal Consistency for Image-Based Graphics
     Applications", 2012, and W.-S. Lai et al., "Learning Blind Video Temporal Consistency", 2018 (the weight
@@ -47,12 +47,21 @@ class Steady:
     kind: Literal["steady"] = "steady"
     strength: float = 0.9
     tolerance: float = 26.0
+    method: Literal["blend", "learned"] = "blend"
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength: got {self.strength:g}, wanted 0 to 1")
         if not 1 <= self.tolerance <= 255:
             raise ValueError(f"tolerance: got {self.tolerance:g}, wanted 1 to 255 codes")
+        if self.weights is not None and self.method != "learned":
+            raise ValueError(f"weights: got {self.weights}, and method {self.method}, wanted method: learned for them")
+
+    @property
+    def card(self) -> ModelCard | None:
+        """That of the network which is asked; None where none is. Raises VidpercError as `consistency_card` does."""
+        return consistency_card(self.weights) if self.strength and self.method == "learned" else None
 
     @property
     def past(self) -> int:
@@ -64,6 +73,8 @@ class Steady:
 
     @property
     def settle(self) -> int:
+        if (card := self.card) is not None:
+            return consistency_settle(card, self.strength)
         held = _MOST_HELD * self.strength
         return ceil(log(_FORGOTTEN) / log(held)) if held > _FORGOTTEN else 0
 
@@ -86,8 +97,14 @@ class Steady:
         if not self.strength:
             return lambda clips: clips
 
+        return self._learned(placement) if self.method == "learned" else self._blend()
+
+    def _blend(self) -> Stream:
         def stream(clips: Iterator[Clip]) -> Iterator[Clip]:
             import torch
+
+            from vidperc.ops.held import kept_share
+            from vidperc.ops.warp import warp
 
             shot, before, held = None, None, None  # the source's frame before, and the detail shown with it
             for clip in clips:
@@ -96,8 +113,22 @@ class Steady:
                     base = _enlarged(single)
                     detail = single.frames - base
                     if before is not None and held is not None and single.shot == shot:
-                        weight, moved = self._kept(single, before, held)
-                        weight = weight.mul_(_still_there(detail, moved))
+                        assert single.motion is not None  # the pipeline was checked for it
+                        flow, visible = single.motion.flow, single.motion.visible
+                        # Bicubic, because the detail passes here once for every frame that it is held, and bilinear
+                        # would wear it off.
+                        here = single.motion.at(held.shape[-2], held.shape[-1])
+                        moved = warp(held, here.flow, mode="bicubic")
+                        weight = kept_share(
+                            single.source,
+                            before,
+                            flow,
+                            visible,
+                            detail,
+                            moved,
+                            most=_MOST_HELD * self.strength,
+                            tolerance=self.tolerance,
+                        )
                         # A lerp in which the weights of a hidden pixel are exactly 0: its detail is the new one.
                         detail = detail.addcmul_(weight, moved.sub_(detail))
                     shot, before, held = single.shot, single.source, detail
@@ -107,52 +138,38 @@ class Steady:
 
         return stream
 
-    def _kept(self, clip: Clip, before: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """The share of the held detail that stays, (1,1,H,W), and that detail where it is now, (1,C,H,W)."""
-        import torch.nn.functional as F
+    def _learned(self, placement: Placement) -> Stream:
+        from vidperc.models.consistency_file import open_consistency
 
-        from vidperc.ops.warp import warp
+        network = open_consistency(self.weights, placement)
 
-        assert clip.motion is not None  # the pipeline was checked for it
-        size = held.shape[-2], held.shape[-1]
-        there = clip.motion.at(*clip.source.shape[-2:])
-        same = self._sameness(clip.source, warp(before, there.flow))
-        here = clip.motion.at(*size)
-        weight = F.interpolate(same, size=size, mode="bilinear", align_corners=False)
-        weight.mul_(here.visible).mul_(_MOST_HELD * self.strength)
-        # Bicubic, because the detail passes here once for every frame that it is held, and bilinear would wear it off.
-        return weight, warp(held, here.flow, mode="bicubic")
+        def stream(clips: Iterator[Clip]) -> Iterator[Clip]:
+            import torch
 
-    def _sameness(self, source: Tensor, moved: Tensor) -> Tensor:
-        """1 where the source looks as it did before, towards 0 where it changed, (1,1,h,w)."""
-        import torch.nn.functional as F
+            from vidperc.models.consistency import Held
 
-        changed = (source - moved).square_().mean(dim=1, keepdim=True)
-        # Over 5x5 pixels: noise averages out, and no single pixel is alike by chance.
-        changed = F.avg_pool2d(F.pad(changed, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-        return changed.mul_(-((255 / self.tolerance) ** 2)).exp_()
+            shot: int | None = None
+            before: Held | None = None
+            for clip in clips:
+                made: list[Tensor] = []
+                for single in clip.singles():
+                    assert single.motion is not None  # the pipeline was checked for it
+                    base = _enlarged(single)
+                    detail, before = network.step(
+                        single.source,
+                        base,
+                        single.frames - base,
+                        single.motion.flow,
+                        single.motion.visible,
+                        before if single.shot == shot else None,
+                        strength=self.strength,
+                        tile=placement.tile,
+                    )
+                    shot = single.shot
+                    made.append(base + detail)
+                yield clip.with_frames(made[0] if len(made) == 1 else torch.cat(made), clip.chroma)
 
-
-def _still_there(detail: Tensor, moved: Tensor) -> Tensor:
-    """1 where the new detail (1,C,H,W) is nearly as strong as the held one, towards 0 where it is weaker, (1,1,H,W).
-
-    By their energies over 8x8 pixels: what flickers keeps some of its own, a ghost has it alone.
-    """
-    import torch.nn.functional as F
-
-    new, old = (_energy(planes) for planes in (detail, moved))
-    share = new.mul_(_WEAKER).add_(_UNSEEN).div_(old.add_(_UNSEEN)).clamp_(max=1).square_()
-    return F.interpolate(share, size=detail.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _energy(planes: Tensor) -> Tensor:
-    """The mean squared gradient of planes (1,C,H,W) about every fourth pixel, (1,1,~H/4,~W/4)."""
-    import torch.nn.functional as F
-
-    across = F.pad(planes.diff(dim=3), (0, 1)).square_()
-    down = F.pad(planes.diff(dim=2), (0, 0, 0, 1)).square_()
-    squared = across.add_(down).mean(dim=1, keepdim=True)
-    return F.avg_pool2d(squared, 8, stride=4, padding=2, ceil_mode=True, count_include_pad=False)
+        return stream
 
 
 def _enlarged(clip: Clip) -> Tensor:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 
@@ -32,6 +32,7 @@ from vidperc.training.material import Material, Part, Sources, find_sources, fin
 
 _LAYOUT = "vidperc clips 1"  # another number when other bytes come of the same material
 _TOLD_EVERY = 20.0  # seconds
+_HELD_OUT, _HELD_OUT_SIDE = 16, 96  # clips that are held out, and the side of their small frames
 
 Say = Callable[[str], None]
 
@@ -146,6 +147,17 @@ def make_clip_cache(
     finally:
         lock.release()
     return ClipCache(path)
+
+
+def held_out_clips(
+    material: Material, data: Path, folder: Path, *, scale: int, threads: int, say: Say
+) -> list[ClipBatch]:
+    """The few clips that are measured at every checkpoint, each a batch of its own; as `make_clip_cache` otherwise."""
+    side = min(material.side, _HELD_OUT_SIDE * scale)
+    few = replace(material, count=_HELD_OUT, side=side - side % (2 * scale))
+    cache = make_clip_cache(few, data, folder, scale, threads, say, part="held_out")
+    numbers = [range(place, place + 1) for place in range(_HELD_OUT)]
+    return [cache.draw(number, frames=few.frames, patch=cache.side // scale, seed=0) for number in numbers]
 
 
 def _make(path: Path, material: Material, sources: Sources, *, scale: int, seed: int, threads: int, say: Say) -> None:

@@ -50,7 +50,7 @@ def measure_of(held_out: Mapping[str, Sequence[ClipBatch]], lpips: Lpips | None)
             for batch in batches:
                 clips = enlarged(network, batch).clamp(0, 1)
                 for made, true, motion in zip(clips, batch.large, batch.motion(), strict=True):
-                    for what, figure in _of_clip(made, true, motion, batch.scale, lpips).items():
+                    for what, figure in of_clip(made, true, motion, batch.scale, lpips).items():
                         found.setdefault(f"{name} {what}", []).append(figure)
         return {name: sum(figures) / len(figures) for name, figures in found.items()}
 
@@ -67,17 +67,17 @@ def pictures_of(held_out: Mapping[str, Sequence[ClipBatch]], network: nn.Module)
             made = enlarged(network, first)
             last = made.shape[1] - 1
             title = f"{name} {place + 1}" + (f", frame {last + 1}" if last else "")
-            small, made, true = (_pixels(clips[0, last]) for clips in (first.small, made, first.large))
+            small, made, true = (pixels(clips[0, last]) for clips in (first.small, made, first.large))
             shown.append(HeldOut(title, small, made, true))
     return shown
 
 
-def _pixels(picture: Tensor) -> NDArray[np.uint8]:
+def pixels(picture: Tensor) -> NDArray[np.uint8]:
     codes = picture.clamp(0, 1).mul(255).add(0.5).to(torch.uint8)
     return codes.permute(1, 2, 0).contiguous().numpy()  # (H, W, 3)
 
 
-def _of_clip(made: Tensor, true: Tensor, motion: Motion, scale: int, lpips: Lpips | None) -> dict[str, float]:
+def of_clip(made: Tensor, true: Tensor, motion: Motion, scale: int, lpips: Lpips | None) -> dict[str, float]:
     """Of a clip (T,3,H,W) and the true one."""
     found = {"Y-PSNR": picture_psnr(rgb_luma(made), rgb_luma(true), crop=scale)}
     pairs = range(1, len(made))

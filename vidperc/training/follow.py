@@ -14,7 +14,7 @@ from vidperc.errors import VidpercError
 from vidperc.losses.objective import Objective
 from vidperc.models.own_card import NAMES, shipped_path
 from vidperc.training.clip_batch import ClipBatch
-from vidperc.training.clip_cache import make_clip_cache
+from vidperc.training.clip_cache import held_out_clips, make_clip_cache
 from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
 from vidperc.training.images import as_tensors, draw
 from vidperc.training.log import open_log
@@ -27,7 +27,6 @@ from vidperc.training.students import begin_with, build, open_student, scale_of,
 
 _CHECKPOINT_EVERY, _LEAST_BETWEEN = 1000, 100  # steps
 _TIMED = 5  # steps that tell the pace, the first of which is cold
-_HELD_OUT, _HELD_OUT_SIDE = 16, 96  # clips that are measured at every checkpoint, and the side of their small frames
 
 # What tells one training from another, beside its schedule.
 _LEARNT = frozenset(
@@ -205,10 +204,5 @@ def _open_held_out(
     }
     clips = recipe.clips
     if clips is not None and clips.held_out:
-        side = min(clips.side, _HELD_OUT_SIDE * scale)
-        few = replace(clips, count=_HELD_OUT, side=side - side % (2 * scale))
-        cache = make_clip_cache(few, data, folder, scale, threads, say, part="held_out")
-        numbers = [range(place, place + 1) for place in range(_HELD_OUT)]
-        patch = cache.side // scale
-        found["clips"] = [cache.draw(number, frames=few.frames, patch=patch, seed=0) for number in numbers]
+        found["clips"] = held_out_clips(clips, data, folder, scale=scale, threads=threads, say=say)
     return found
