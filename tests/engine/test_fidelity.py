@@ -15,6 +15,7 @@ from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.run import Watcher, run_job
 from vidperc.errors import VidpercError
+from vidperc.video.read_back import same_value
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")
 
@@ -149,6 +150,41 @@ def test_a_cover_stays_a_cover_in_mp4(carried, tmp_path):
     (cover,) = [s for s in ffprobe_streams(report.output) if s["disposition"]["attached_pic"]]
     assert (cover["codec_name"], cover["width"]) == ("mjpeg", 64)
     assert outcomes(report, "video 3 (mjpeg, cover)") >= {("stream", "kept")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "same"),
+    [
+        ("2016-05-31 17:01:35", "2016-05-31T17:01:35.000000Z", True),
+        ("+48.1+011.5/", "+48.1000+011.5000/", True),
+        ("2/3", "2/3", True),
+        ("3/12", "3", False),
+        ("abc", "0", False),
+        ("yes", "0", False),
+        ("2016-05-31 17:01:35", "2016-05-31", False),
+    ],
+)
+def test_two_spellings_of_a_tag_may_say_the_same(wanted, got, same):
+    assert same_value(wanted, got) == same
+
+
+def test_a_tag_that_comes_back_as_another_is_no_kept_one(carried, tmp_path):
+    said = {
+        "compilation": "yes",
+        "episode_sort": "abc",
+        "disc": "2/3",
+        "date": "2020-05-06",
+        "location": "+48.1+011.5/",
+    }
+    report = carried(make_rich(tmp_path / "in.mkv", subtitles=(), sounds=0, tags=said), "out.mp4")
+    told = {fate.field.removeprefix("tag ").lower(): fate.outcome for fate in report.fidelity if fate.subject == "file"}
+    there = probed(report.output, "-show_format")["format"]["tags"]
+    changed = {"compilation", "episode_sort"}
+    assert {tag for tag in said if told[tag] == "dropped"} == changed
+    assert {tag for tag in said if told[tag] == "kept"} == said.keys() - changed
+    assert (there["compilation"], there["episode_sort"]) == ("0", "0")
+    assert (there["disc"], there["date"], there["location"]) == ("2/3", "2020-05-06", "+48.1000+011.5000/")
+    assert any("'abc'" in sentence for sentence in report.streams.dropped)
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm", "out.mkv"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ TECHNICAL_TAGS = frozenset(
 
 # Containers state a language where the source has none: "und", or nothing.
 NO_LANGUAGE = (None, "", "und")
+
+LONGEST_TOLD = 40  # characters of a tag in a sentence
 
 TIME_TOLERANCE = 0.002  # seconds; Matroska and MP4 round the times of chapters to milliseconds
 
@@ -105,12 +108,34 @@ def _compare_tags(
     container: str,
     without: frozenset[str],
 ) -> None:
-    there = {key.lower() for key in found}
-    for key in wanted:
+    there = {key.lower(): value for key, value in found.items()}
+    for key, value in wanted.items():
         plain = key.lower()
         if plain in STALE_TAGS | without or key.startswith(STATISTICS_TAGS):
             continue
-        _tell(copied, name, f"tag {spelled(key)}", spelled(plain) in there, container)
+        field, got = f"tag {spelled(key)}", there.get(spelled(plain))
+        if got is not None and not same_value(spelled(value), got):
+            copied.drop(name, f"{container} holds it as {_short(got)!r} in place of {_short(spelled(value))!r}", field)
+        else:
+            _tell(copied, name, field, got is not None, container)
+
+
+def same_value(wanted: str, got: str) -> bool:
+    """Whether two spellings of a tag say the same: containers have their own of dates, places and counts."""
+    if wanted.strip() == got.strip():
+        return True
+    mine, its = (re.sub(r"[T\s/]+", " ", re.sub(r"\.0+$", "", text.strip().rstrip("Zz/"))) for text in (wanted, got))
+    return mine == its or _numbers(mine) == _numbers(its) is not None
+
+
+def _numbers(text: str) -> list[float] | None:
+    """A text of numbers alone, "+48.10+011.50" or "3 12"; None for any other."""
+    found = re.findall(r"[+-]?\d+(?:\.\d+)?", text)
+    return [float(number) for number in found] if found and "".join(found) == text.replace(" ", "") else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TOLD else text[: LONGEST_TOLD - 3] + "..."
 
 
 def _compare_covers(names: list[str], output: InputContainer, copied: Copied, container: str) -> None:
