@@ -24,6 +24,7 @@ from vidperc.engine.run import Watcher, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
+from vidperc.video.smpte import moved_timecode
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")
 needs_data = pytest.mark.skipif(TEST_DATA is None, reason=NO_TEST_DATA)
@@ -223,6 +224,39 @@ def test_a_timecode_stays(name, pool, tmp_path):
     report = done(source, tmp_path / name, pool)
     tags = {key.lower(): value for key, value in ffprobe_video(tmp_path / name)["tags"].items()}
     assert tags["timecode"] == ffprobe_video(source)["tags"]["timecode"] == "01:02:03:04"
+    assert report.streams.dropped == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "seconds", "new_rate", "wanted"),
+    [
+        ("01:00:00:00", Fraction(25), Fraction(38, 25), None, "01:00:01:13"),
+        ("23:59:59:24", Fraction(25), Fraction(1, 25), None, "00:00:00:00"),
+        ("00:00:59;29", Fraction(30000, 1001), Fraction(1001, 30000), None, "00:01:00;02"),
+        ("00:09:59;29", Fraction(30000, 1001), Fraction(1001, 30000), None, "00:10:00;00"),
+        ("00:00:00;00", Fraction(30000, 1001), Fraction(3600), None, "01:00:00;00"),
+        ("00:00:59;59", Fraction(60000, 1001), Fraction(1001, 60000), None, "00:01:00;04"),
+        ("00:01:00:00", Fraction(30000, 1001), Fraction(1001, 30000), None, "00:01:00:01"),
+        ("01:00:00:12", Fraction(25), Fraction(0), Fraction(50), "01:00:00:24"),
+        ("01:00:00:25", Fraction(25), Fraction(1), None, None),
+        ("soon", Fraction(25), Fraction(1), None, None),
+    ],
+)
+def test_a_timecode_counts_on(text, rate, seconds, new_rate, wanted):
+    assert moved_timecode(text, rate, seconds, new_rate=new_rate) == wanted
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_an_excerpt_has_the_timecode_of_its_first_picture(name, pool, tmp_path):
+    def mark(stream):
+        stream.codec_context.framerate = 25
+        stream.metadata["timecode"] = "01:02:03:04"
+
+    source = changed(make_clip(tmp_path / "clip.mp4", frames=50), tmp_path / "in.mp4", mark)
+    report = done(source, tmp_path / name, pool, start=Fraction(1))
+    tags = {key.lower(): value for key, value in ffprobe_video(tmp_path / name)["tags"].items()}
+    assert tags["timecode"] == "01:02:04:04"
+    assert ("video", "converted") in fates(report, "timecode")
     assert report.streams.dropped == []
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import av.error
 from av.packet import Packet
 
-from vidperc.video.fates import Copied
+from vidperc.video.fates import Copied, Fate
 from vidperc.video.identity import identity_tags
 from vidperc.video.opening import open_input
-from vidperc.video.probe import VideoInfo, codec_name
+from vidperc.video.probe import VideoInfo, codec_name, rate_of
+from vidperc.video.smpte import moved_timecode
 from vidperc.video.source import tolerant_packets
 from vidperc.video.subtitles import TEXT_SUBTITLES, TextConverter
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
     from av.subtitles.stream import SubtitleStream
+    from av.video.stream import VideoStream
 
 # Written by whoever made the source about the source; untrue of the output.
 STALE_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "vidperc_job", "alpha_mode"})
@@ -209,6 +211,32 @@ def copy_tags(output: OutputContainer, container: InputContainer, identity: str)
         if key.lower() not in STALE_TAGS:
             output.metadata[spelled(key)] = spelled(value)
     output.metadata.update(identity_tags(output.format.name, identity))
+
+
+def move_timecode(
+    output: OutputContainer,
+    container: InputContainer,
+    source: VideoInfo,
+    window: tuple[int, int] | None,
+    copied: Copied,
+) -> None:
+    """Let the timecode of an excerpt, or of pictures made of fields, be that of its own first picture."""
+    main = cast("VideoStream", container.streams[source.stream])
+    rate = rate_of(main)
+    later = window[0] * source.time_base - (main.start_time or 0) * (main.time_base or 0) if window else Fraction(0)
+    if not later and rate == source.rate:
+        return
+    for tags in (output.streams.video[0].metadata, output.metadata):
+        for key, was in list(tags.items()):
+            if key.lower() != "timecode":
+                continue
+            now = moved_timecode(was, rate, later, new_rate=source.rate)
+            if now is not None and now != was:
+                tags[key] = now
+                said = f"{was} of the source's first picture is {now} of the first one here"
+                copied.fates.append(
+                    Fate(subject="video", field="timecode", outcome="converted", reason=said, asked=True)
+                )
 
 
 def copy_chapters(

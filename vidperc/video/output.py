@@ -25,6 +25,7 @@ from vidperc.video.copied import (
     cover_packet,
     describe,
     leave_out_empty,
+    move_timecode,
     other_packets,
     tell_empty,
     weight,
@@ -109,6 +110,7 @@ def write_output(
                 _check_aspect(output, template.streams.video[0], source, copied)
                 lanes, covers = copy_streams(output, container, source, copied, keep_audio=keep_audio, refused=refused)
                 copy_tags(output, container, identity)
+                move_timecode(output, container, source, window, copied)
                 copy_chapters(output, container, source, window, copied, origin=origin)
                 _start(output, path)
             for cover in covers:

@@ -114,7 +114,7 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             pix_fmt=frame.format.name,
             bits=max(component.bits for component in frame.format.components),
             time_base=1 / ticks if images else stream.time_base or Fraction(1, 90000),
-            rate=ticks if images else _rate(stream),
+            rate=ticks if images else rate_of(stream),
             sample_aspect=stream.sample_aspect_ratio or None,
             rotation=stated.rotation,
             display_matrix=display_matrix(stated),
@@ -235,7 +235,7 @@ def codec_name(stream: Stream) -> str:
     return str(context.name) if context is not None else str(getattr(stream, "name", None) or "unknown")
 
 
-def _rate(stream: VideoStream) -> Fraction:
+def rate_of(stream: VideoStream) -> Fraction:
     """Frames per second. One frame a tick is no average where FFmpeg takes the stream for slower, as it does DV."""
     average, guessed = stream.average_rate, stream.guessed_rate
     if average and guessed and stream.time_base and average * stream.time_base == 1:

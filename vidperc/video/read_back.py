@@ -59,7 +59,10 @@ def compare_with_source(
             _compare_stream(stream, output.streams.video[0], copied, "video", container)
         elif place in places and places[place] < len(output.streams):
             _compare_stream(stream, output.streams[places[place]], copied, describe(stream), container)
-    _compare_tags(source.metadata, output.metadata, copied, "file", container, without=frozenset())
+    # A timecode goes to the pictures where the container has it there; an excerpt's is another.
+    timecode = {key: value for key, value in output.streams.video[0].metadata.items() if key.lower() == "timecode"}
+    without = frozenset[str]() if chapters else frozenset({"timecode"})
+    _compare_tags(source.metadata, timecode | dict(output.metadata), copied, "file", container, without=without)
     _compare_covers([describe(stream) for stream in source.streams if is_cover(stream)], output, copied, container)
     if chapters and source.chapters():
         _compare_chapters(source.chapters(), output.chapters(), copied, container)
