@@ -587,7 +587,7 @@ def test_an_odd_size_for_an_encoder_of_even_ones(refused, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--start", "10"], ["no frame between 10 s and", "it lasts 0.480 s"]),
+        (["--start", "10"], ["--start 10 is not within it", "it lasts 0.480 s"]),
         (["--start", "soon"], ["--start soon: not a time, wanted seconds"]),
         (["--start", "-5"], ["--start -5: not a time"]),
         (["--end", "0"], ["--end 0: not after --start 0"]),

@@ -384,6 +384,8 @@ def _selection(job: Job, info: VideoInfo, index: FrameIndex) -> tuple[tuple[int,
         end = min(end, start + job.sample)
     low, high = first + start / info.time_base, first + end / info.time_base
     pts = index.between(ceil(low), ceil(high))
+    if start >= total:
+        raise VidpercError(f"{info.path}: --start {float(start):g} is not within it; it lasts {float(total):.3f} s")
     if not pts:
         raise VidpercError(
             f"{info.path}: no frame between {float(start):g} s and {float(end):g} s; it lasts {float(total):.3f} s"
