@@ -38,8 +38,8 @@ _GAIN = 4.0
 # Of what is shown, the share that may be held at full strength; more would be remembered for longer than a segment.
 _MOST_LEARNT = 0.95
 
-# The most that is added to a pixel, in units of the picture: 16 codes of 8 bits.
-_MOST_ADDED = 1 / 16
+# The most that is added to a pixel, in units of the picture: 4 codes of 8 bits. With more, a network learns to blur.
+_MOST_ADDED = 1 / 64
 
 # The blend by hand that it learns to correct: that of the stage `steady` at full strength.
 _MOST_BY_HAND, _TOLERANCE = 0.9, 26.0

@@ -39,7 +39,7 @@ _SOURCE_NOISE = 5 / 255  # of the small frames that the network is given
 _LEAST_FOUND, _MOST_FOUND = 1 / 255, 6 / 255
 _FOUND = 1.0  # standard deviation of its logarithm, from frame to frame
 
-_KINDS = 8  # of wavering
+_KINDS, _CALMEST = 8, 0.4  # of wavering, and of its strength the least that a clip has
 
 _PATCH = 12  # pixels of the output between two places whose gain is drawn
 
@@ -97,9 +97,9 @@ class Flicker:
         by_network = bool(chance.integers(2))
         detail = self._details(small) if by_network else large - base
         stays = base + manner * _left(detail, found)
-        # How strongly each kind wavers. A clip has half of them, and many clips little of any: what hardly flickers is
-        # to stay as it is.
-        shares = chance.random() * chance.random(_KINDS) * chance.integers(0, 2, _KINDS)
+        # How strongly each kind wavers. A clip has half of them; were many clips calm, a network would learn to hold
+        # next to nothing.
+        shares = chance.uniform(_CALMEST, 1) * chance.random(_KINDS) * chance.integers(0, 2, _KINDS)
         flickers: list[Tensor] = []
         for t in range(len(small)):
             again = self._again(small[t : t + 1], detail[t : t + 1], by_network, float(shares[6]), chance)
