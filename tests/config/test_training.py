@@ -52,10 +52,11 @@ def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe == load_recipe(f"train_{name}")
     assert recipe.name == name
-    family, scale, *real = name.split("-")
+    family, scale, *variant = name.split("-")
     assert f"x{recipe.network.scale}" == scale
     assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000}[family]
-    assert (recipe.degraded is not None) == bool(real)
+    assert (recipe.degraded is not None) == (variant == ["real"])
+    assert (recipe.objective is not None) == (variant == ["perceptual"])
     assert recipe.licence == "Apache-2.0"
 
 

@@ -191,7 +191,9 @@ def _open_material(
         cache = make_clip_cache(recipe.clips, data, folder, scale, threads, say)
         return lambda numbers: cache.draw(numbers, frames=recipe.frames, patch=patch, seed=seed)
     pairs = recipe_pairs(recipe, data, folder, scale=scale, threads=threads, say=say)
-    return lambda numbers: ClipBatch.of_stills(*draw(pairs, numbers, scale=scale, patch=patch, seed=seed))
+    return lambda numbers: ClipBatch.of_stills(
+        *draw(pairs, numbers, scale=scale, patch=patch, seed=seed), number=numbers.start
+    )
 
 
 def _open_held_out(
