@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.clips import TEST_DATA, ffprobe_packets, ffprobe_streams, ffprobe_times
+from tests.clips import TEST_DATA, ffprobe_packets, ffprobe_streams, ffprobe_times, make_clip
 from tests.rich_files import CUES, FONT, make_rich
 from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.engine.job import Job
@@ -328,3 +328,35 @@ def test_captions_that_begin_late_are_found_and_stay(encoder, suffix, carried, t
     assert ("captions", "kept") in outcomes(report, "video")
     with pytest.raises(VidpercError, match=r"--strict, and this would be dropped: .*video, captions: ffv1"):
         carried(source, "other.mkv", strict=True, codec="ffv1", preset=None)
+
+
+def test_the_name_of_a_programme_is_told_as_lost(carried, tmp_path):
+    make_clip(tmp_path / "plain.mkv", frames=6)
+    named = ["-c", "copy", "-metadata", "service_name=Das Erste", "-metadata", "service_provider=ARD"]
+    command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "plain.mkv"), *named, str(tmp_path / "tv.ts")]
+    subprocess.run(command, check=True)
+    report = carried(tmp_path / "tv.ts", "out.mkv")
+    assert "programme, name 'Das Erste (ARD)': matroska has no programmes" in report.streams.dropped
+    with pytest.raises(VidpercError, match="programme, name 'Das Erste"):
+        carried(tmp_path / "tv.ts", "strict.mkv", strict=True)
+
+
+def test_a_mark_that_mp4_adds_to_subtitles_is_told(carried, tmp_path):
+    make_clip(tmp_path / "plain.mkv", frames=30)
+    (tmp_path / "text.srt").write_text("1\n00:00:00,100 --> 00:00:00,900\nHello\n")
+    inputs = ["-i", str(tmp_path / "plain.mkv"), "-i", str(tmp_path / "text.srt")]
+    command = ["ffmpeg", "-v", "error", *inputs, "-c", "copy", "-disposition:s:0", "0", str(tmp_path / "in.mkv")]
+    subprocess.run(command, check=True)
+    assert "default" not in marks(tmp_path / "in.mkv", "s:0")
+    for output, gained in (("out.mp4", True), ("out.mkv", False)):
+        report = carried(tmp_path / "in.mkv", output)
+        assert ("default" in marks(tmp_path / output, "s:0")) == gained
+        assert (
+            any("mark default: mp" in told or "mark default: mov" in told for told in report.streams.converted)
+            == gained
+        )
+
+
+def marks(path, stream):
+    (found,) = probed(path, "-show_streams", "-select_streams", stream)["streams"]
+    return {name for name, is_set in found["disposition"].items() if is_set}

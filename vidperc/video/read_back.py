@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from av.stream import Disposition
+
 from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, is_cover, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo, display_matrix, first_frame
+from vidperc.video.services import service_names
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -63,6 +66,9 @@ def compare_with_source(
     timecode = {key: value for key, value in output.streams.video[0].metadata.items() if key.lower() == "timecode"}
     without = frozenset[str]() if chapters else frozenset({"timecode"})
     _compare_tags(source.metadata, timecode | dict(output.metadata), copied, "file", container, without=without)
+    if source.format.name == "mpegts" and container != "mpegts":
+        for name in service_names(Path(source.name)):
+            copied.drop("programme", f"{container} has no programmes", f"name {spelled(name)!r}")
     _compare_covers([describe(stream) for stream in source.streams if is_cover(stream)], output, copied, container)
     if chapters and source.chapters():
         _compare_chapters(source.chapters(), output.chapters(), copied, container)
@@ -98,7 +104,12 @@ def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, co
         for flag in type(stream.disposition)
         if flag.name and flag in stream.disposition & ~found.disposition
     ]
-    if stream.disposition:
+    gained = found.disposition & ~stream.disposition
+    if stream.type == "subtitle" and gained & Disposition.default:
+        copied.convert(
+            name, f"{container} marks the first of its subtitles as default, which players may show", "marks"
+        )
+    elif stream.disposition:
         _tell(copied, name, f"marks {', '.join(lost)}" if lost else "marks", not lost, container)
     _compare_tags(stream.metadata, found.metadata, copied, name, container, without=TECHNICAL_TAGS)
 
