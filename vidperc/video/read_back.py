@@ -107,9 +107,9 @@ def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, co
     gained = found.disposition & ~stream.disposition
     if stream.type == "subtitle" and gained & Disposition.default:
         copied.convert(
-            name, f"{container} marks the first of its subtitles as default, which players may show", "marks"
+            name, f"{container} marks the first of its subtitles so, and players may show it", "mark default"
         )
-    elif stream.disposition:
+    if stream.disposition:
         _tell(copied, name, f"marks {', '.join(lost)}" if lost else "marks", not lost, container)
     _compare_tags(stream.metadata, found.metadata, copied, name, container, without=TECHNICAL_TAGS)
 
