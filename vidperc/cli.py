@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from vidperc.commands.options import (
+    IO,
+    WHAT,
+    AllowUrl,
+    BakeRotation,
+    Chunk,
+    Codec,
+    Crf,
+    Cuts,
+    CutThreshold,
+    DebugMotion,
+    DeinterlaceMode,
+    Detail,
+    Device,
+    DryRun,
+    EncoderOptions,
+    End,
+    FadeThreshold,
+    Fps,
+    FvdNetwork,
+    Inputs,
+    LogLevel,
+    LpipsTrunk,
+    MaxInputPixels,
+    MaxMemory,
+    MaxStreams,
+    NoAudio,
+    NoProgress,
+    Output,
+    Overwrite,
+    PixFmt,
+    Precision,
+    Preset,
+    Report,
+    Sample,
+    Settings,
+    Start,
+    SteadyMethod,
+    SteadyStrength,
+    Strict,
+    Threads,
+    Tile,
+    Workers,
+)
 from vidperc.errors import VidpercError
 from vidperc.version import __version__
 
@@ -33,178 +76,6 @@ app.add_typer(recipes_app, name="recipes")
 
 # Typer carries click inside itself or depends on it, by version; this is its UsageError either way.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-
-IO, WHAT, MACHINE, ENCODING, RUN = "Input and output", "What to make", "Machine", "Encoding", "Run"
-
-
-def _input(text: str) -> Path | str:
-    if not text:  # a Path of nothing is the current folder
-        raise VidpercError("an input is empty, wanted a video or a folder; is a variable of the command line not set?")
-    # As text: a path would lose one slash of "https://". A single letter before the colon is a drive.
-    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) else Path(text)
-
-
-Inputs = Annotated[
-    list[Any],  # of Path, and of text for addresses
-    typer.Argument(
-        help="Videos, images, or folders of either; frames/%05d.png for numbered images.",
-        show_default=False,
-        parser=_input,
-    ),
-]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        help="File, or folder for several inputs; else beside the input.",
-        metavar="PATH",
-        rich_help_panel=IO,
-    ),
-]
-Start = Annotated[str | None, typer.Option("--start", help="From here on: 90, 1:30, 2m.", rich_help_panel=IO)]
-End = Annotated[str | None, typer.Option("--end", help="Up to here.", rich_help_panel=IO)]
-Sample = Annotated[
-    str | None, typer.Option("--sample", help="Only so much, from --start or the middle: 10s.", rich_help_panel=IO)
-]
-Cuts = Annotated[
-    str,
-    typer.Option(
-        "--cuts",
-        help="auto, none, or a file with the time of a cut in every line.",
-        metavar="FILE",
-        rich_help_panel=WHAT,
-    ),
-]
-CutThreshold = Annotated[
-    float | None,
-    typer.Option("--cut-threshold", help="What share of a picture a cut must change, else 0.4.", rich_help_panel=WHAT),
-]
-FadeThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--fade-threshold", help="Contrast in 8-bit codes of a faded picture, else 1.5.", rich_help_panel=WHAT
-    ),
-]
-NoAudio = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=IO)]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the CPU; else all of them.")]
-Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output.", rich_help_panel=IO)]
-Strict = Annotated[
-    bool,
-    typer.Option(
-        "--strict", help="Refuse before any work if something of the input would be dropped.", rich_help_panel=IO
-    ),
-]
-DeinterlaceMode = Annotated[
-    str | None,
-    typer.Option(
-        "--deinterlace",
-        help="Whole pictures of interlaced video: frame, one of each; field, two.",
-        metavar="RATE",
-        rich_help_panel=WHAT,
-    ),
-]
-BakeRotation = Annotated[
-    bool,
-    typer.Option(
-        "--bake-rotation", help="Turn the pictures; else the mark that turns them is kept.", rich_help_panel=WHAT
-    ),
-]
-Fps = Annotated[
-    str | None,
-    typer.Option(
-        "--fps", help="Frames a second of images, as in 24 or 30000/1001; else 25.", metavar="RATE", rich_help_panel=IO
-    ),
-]
-AllowUrl = Annotated[
-    bool,
-    typer.Option(
-        "--allow-url", help="Inputs may be addresses (http, https); they are fetched whole first.", rich_help_panel=IO
-    ),
-]
-MaxInputPixels = Annotated[
-    int | None,
-    typer.Option(
-        "--max-input-pixels", min=1, help="Of a frame that an input may state; else 67108864.", rich_help_panel=IO
-    ),
-]
-MaxStreams = Annotated[
-    int | None,
-    typer.Option("--max-streams", min=1, help="That an input may have; else 64.", rich_help_panel=IO),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda:N.", rich_help_panel=MACHINE)]
-Precision = Annotated[
-    str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.", rich_help_panel=MACHINE)
-]
-Workers = Annotated[
-    int | None, typer.Option("--workers", help="Processes; else one per core.", rich_help_panel=MACHINE)
-]
-Chunk = Annotated[int | None, typer.Option("--chunk", help="Frames per step.", rich_help_panel=MACHINE)]
-Tile = Annotated[
-    int | None, typer.Option("--tile", help="Tile side in input pixels, 0 for whole frames.", rich_help_panel=MACHINE)
-]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option("--max-memory", help="Stay below this, as in 2GiB; less memory is slower.", rich_help_panel=MACHINE),
-]
-Codec = Annotated[
-    str | None,
-    typer.Option("-c", "--codec", help="Encoder: libx264, libx265, libsvtav1, ...", rich_help_panel=ENCODING),
-]
-Crf = Annotated[str | None, typer.Option("--crf", help="Constant quality, lower is better.", rich_help_panel=ENCODING)]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="Speed against size: medium, slow, 7, ...", rich_help_panel=ENCODING)
-]
-PixFmt = Annotated[
-    str | None, typer.Option("--pix-fmt", help="Pixel format: yuv420p10le, ...", rich_help_panel=ENCODING)
-]
-EncoderOptions = Annotated[
-    list[str] | None,
-    typer.Option("-e", "--encoder-option", help="KEY=VALUE for the encoder; repeatable.", rich_help_panel=ENCODING),
-]
-Detail = Annotated[
-    float | None,
-    typer.Option(
-        "--detail",
-        help="0 for what is nearest to the source, up to 1 for the finest detail; else 0.",
-        rich_help_panel=WHAT,
-    ),
-]
-SteadyStrength = Annotated[
-    float | None,
-    typer.Option(
-        "--steady",
-        help="Hold what the network adds along the motion: 0 for off, up to 1; 0.9 is a good choice.",
-        rich_help_panel=WHAT,
-    ),
-]
-SteadyMethod = Annotated[
-    str | None,
-    typer.Option("--steady-method", help="How: blend, or learned, by a network; else blend.", rich_help_panel=WHAT),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
-]
-DebugMotion = Annotated[
-    Path | None,
-    typer.Option(
-        "--debug-motion",
-        help="Then write a video that shows source, motion, mask and output, and x-t slices beside it.",
-        metavar="FILE",
-        rich_help_panel=RUN,
-    ),
-]
-LpipsTrunk = Annotated[
-    str, typer.Option("--lpips", help="The network of lpips, tlp and flolpips: squeeze, alex or vgg.", metavar="NAME")
-]
-FvdNetwork = Annotated[
-    str, typer.Option("--fvd", help="The network of fvd: own, r3d_18, ..., or the file of I3D.", metavar="NAME")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; do nothing.", rich_help_panel=RUN)]
-Report = Annotated[Path | None, typer.Option("--report", help="Write what was done as JSON.", rich_help_panel=RUN)]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="Only results and warnings.", rich_help_panel=RUN)]
-LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.", rich_help_panel=RUN)]
 
 
 @app.command()
