@@ -72,7 +72,7 @@ def test_what_was_stopped_leaves_nothing_behind(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vidperc.training.follow.train", stopped)
+    monkeypatch.setattr("vidperc.training.logged.train", stopped)
     code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", "one.mkv")
     assert code == 130, err
     assert kept(tmp_path) == []

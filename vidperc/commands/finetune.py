@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from vidperc.config.finetune import finetune_recipe
+from vidperc.config.finetune import finetune_recipe, folder_of
 from vidperc.engine.plan import usable_cores
 from vidperc.errors import VidpercError
 from vidperc.training.follow import follow
@@ -43,7 +43,7 @@ def finetune_network(
     _say(f"held out: {', '.join(held)}" if held else f"{clips}: is one file, all of which is learnt from")
     command = f"vidperc finetune -m {Path(model).name} --clips {clips.name}"
     try:
-        made = follow(made_by, _folder_of(clips), folder, threads=threads or usable_cores(), say=_say, command=command)
+        made = follow(made_by, folder_of(clips), folder, threads=threads or usable_cores(), say=_say, command=command)
     except KeyboardInterrupt:
         _say(f"vidperc: stopped; the same command goes on from {folder}")
         return 130
@@ -54,10 +54,6 @@ def finetune_network(
         typer.echo(f"{name:20} {before:9.4f} -> {after:9.4f}  ({_change(before, after)})")
     typer.echo(f"{output}: for -m; {made_by.schedule.steps} steps, its log is {folder / (made_by.name + '.html')}")
     return 0
-
-
-def _folder_of(clips: Path) -> Path:
-    return clips.resolve() if clips.is_dir() else clips.resolve().parent
 
 
 def _change(before: float, after: float) -> str:

@@ -46,7 +46,7 @@ def finetune_recipe(
     start = start_of(model)
     material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))
     if not held_out:
-        found = find_sources(material, clips.resolve() if clips.is_dir() else clips.resolve().parent)
+        found = find_sources(material, folder_of(clips))
         files = (*found.videos, *found.frame_folders)
         material = replace(
             material, held_out=tuple(path.name for path in files[_ONE_OF - 1 :: _ONE_OF] or files[1:][-1:])
@@ -62,6 +62,11 @@ def finetune_recipe(
         start_from=str(start.resolve()),
         clips=material,
     )
+
+
+def folder_of(clips: Path) -> Path:
+    """The folder that holds a user's clips, which may be a single file."""
+    return clips.resolve() if clips.is_dir() else clips.resolve().parent
 
 
 def adapt_recipe(start: Path, source: Path, *, size: int) -> Recipe:

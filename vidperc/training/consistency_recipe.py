@@ -21,8 +21,9 @@ from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.clip_cache import held_out_clips, make_clip_cache
 from vidperc.training.figures import of_clip, pixels
 from vidperc.training.flicker import Flicker, FlickerBatch
-from vidperc.training.log import HeldOut, open_log
-from vidperc.training.loop import Made, Paid, Schedule, checkpoint_path, train
+from vidperc.training.log import HeldOut
+from vidperc.training.logged import open_folder, train_logged
+from vidperc.training.loop import Made, Paid, Schedule
 from vidperc.training.material import Material
 from vidperc.training.payment import check_payable
 from vidperc.training.processes import Processes
@@ -100,10 +101,7 @@ def follow_consistency(
         raise VidpercError(f"{recipe.name}: got no objective, wanted its terms; `vidperc recipes show` prints one")
     if not data.is_dir():
         raise VidpercError(f"{data}: no such folder, wanted the one that holds the recipe's clips; check the path")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VidpercError(f"{folder}: no folder can be made there ({error.strerror}); name another") from error
+    open_folder(folder)
     torch.set_num_threads(threads)
     schedule = recipe.schedule
     torch.manual_seed(schedule.seed)
@@ -120,47 +118,27 @@ def follow_consistency(
         clips = cache.draw(numbers, frames=recipe.frames, patch=schedule.patch, seed=schedule.seed)
         return flicker(clips, numbers, seed=schedule.seed)
 
-    log = None
-    if processes is None or processes.first:
-        facts = {"command": command, "data": recipe.data, "network": recipe.told, "seed": str(schedule.seed)}
-        log = open_log(
-            recipe.name,
-            folder,
-            summary=recipe.summary,
-            facts=facts,
-            steps=schedule.steps,
-            tensorboard=tensorboard,
-            say=say,
-        )
-
-    def validate(network: nn.Module) -> dict[str, float]:
-        if log is not None:
-            log.strips(_pictures(held_out, network))
-        return measure(held_out, network)
-
-    try:
-        train(
-            network,
-            pay_for_steadiness(objective),
-            draw,
-            schedule,
-            checkpoint_path(recipe.name, folder),
-            recipe={key: value for key, value in asdict(recipe).items() if key not in _TOLD_ONLY},
-            validate=validate,
-            every=min(_CHECKPOINT_EVERY, schedule.steps),
-            say=say,
-            record=None if log is None else log.record,
-            measured=None if log is None else log.measured,
-            processes=processes,
-        )
-    finally:
-        if log is not None:
-            log.close()
+    train_logged(
+        network,
+        pay_for_steadiness(objective),
+        draw,
+        schedule,
+        recipe,
+        folder,
+        learnt={key: value for key, value in asdict(recipe).items() if key not in _TOLD_ONLY},
+        measure=lambda network: measure(held_out, network),
+        pictures=lambda network: _pictures(held_out, network),
+        every=min(_CHECKPOINT_EVERY, schedule.steps),
+        command=command,
+        tensorboard=tensorboard,
+        say=say,
+        processes=processes,
+    )
     path = folder / f"{recipe.name}.safetensors"
     by_hand = measure(held_out, TrainableConsistency(recipe.shape, expand=0))  # which has not learnt anything
     after = measure(held_out, network)
     figures = ", ".join(f"{name} {after[name]:.4f} (blend by hand {by_hand[name]:.4f})" for name in after)
-    if log is not None:
+    if processes is None or processes.first:
         write_consistency(network, path, recipe, command=command, figures=figures)
     return Made(path, figures, by_hand, after)
 

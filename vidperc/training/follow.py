@@ -17,8 +17,8 @@ from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.clip_cache import held_out_clips, make_clip_cache
 from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
 from vidperc.training.images import as_tensors, draw
-from vidperc.training.log import open_log
-from vidperc.training.loop import Made, Schedule, checkpoint_path, train
+from vidperc.training.logged import open_folder, train_logged
+from vidperc.training.loop import Made, Schedule, checkpoint_path
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
 from vidperc.training.processes import Processes
@@ -60,10 +60,7 @@ def follow(
     if not data.is_dir():
         wanted = ", ".join(recipe.folders)
         raise VidpercError(f"{data}: no such folder, wanted the one that holds {wanted}; check the path")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VidpercError(f"{folder}: no folder can be made there ({error.strerror}); name another") from error
+    open_folder(folder)
     torch.set_num_threads(threads)
     command = command or f"vidperc train {recipe.name} --data DATA --out FOLDER"
     network = _begin(recipe, folder, say)
@@ -80,47 +77,27 @@ def follow(
         pace = _seconds_a_step(network, pay, draws, schedule)
         schedule = replace(schedule, steps=max(1, round(seconds / pace)))
         say(f"{recipe.name}: {schedule.steps} steps of {1000 * pace:.0f} ms")
-    log = None
-    if processes is None or processes.first:
-        facts = {"command": command, "data": recipe.data, "network": recipe.told, "seed": str(schedule.seed)}
-        log = open_log(
-            recipe.name,
-            folder,
-            summary=recipe.summary,
-            facts=facts,
-            steps=schedule.steps,
-            tensorboard=tensorboard,
-            say=say,
-        )
-
-    def validate(network: nn.Module) -> dict[str, float]:
-        if log is not None:
-            log.strips(pictures_of(held_out, network))
-        return measure(network)
-
-    try:
-        train(
-            network,
-            pay,
-            draws,
-            schedule,
-            checkpoint_path(recipe.name, folder),
-            recipe={key: value for key, value in asdict(recipe).items() if key in _LEARNT},
-            validate=validate,
-            every=min(_CHECKPOINT_EVERY, max(_LEAST_BETWEEN, schedule.steps // 8), schedule.steps),
-            say=say,
-            record=None if log is None else log.record,
-            measured=None if log is None else log.measured,
-            objective=objective,
-            processes=processes,
-        )
-    finally:
-        if log is not None:
-            log.close()
+    train_logged(
+        network,
+        pay,
+        draws,
+        schedule,
+        recipe,
+        folder,
+        learnt={key: value for key, value in asdict(recipe).items() if key in _LEARNT},
+        measure=measure,
+        pictures=lambda network: pictures_of(held_out, network),
+        every=min(_CHECKPOINT_EVERY, max(_LEAST_BETWEEN, schedule.steps // 8), schedule.steps),
+        command=command,
+        tensorboard=tensorboard,
+        say=say,
+        objective=objective,
+        processes=processes,
+    )
     path = folder / f"{recipe.name}.safetensors"
     after = measure(network)
     figures = told_beside(after, measure(Bicubic(scale)))
-    if log is not None:
+    if processes is None or processes.first:
         facts = {
             "name": recipe.name,
             "summary": recipe.summary,

@@ -15,6 +15,7 @@ from vidperc.perception.own3d import ARCHITECTURE, Own3d
 from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
+from vidperc.training.logged import open_folder
 from vidperc.training.loop import Made, Paid, Schedule, checkpoint_path, train
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.processes import Processes
@@ -95,10 +96,7 @@ def follow_own3d(
     missing = [name for name in (*recipe.videos, *recipe.held_out_videos) if not (data / name).is_file()]
     if missing:
         raise VidpercError(f"{data / missing[0]}: no such file, wanted a video that the recipe names; check --data")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VidpercError(f"{folder}: no folder can be made there ({error.strerror}); name another") from error
+    open_folder(folder)
     torch.set_num_threads(threads)
     schedule = recipe.schedule
     torch.manual_seed(schedule.seed)
