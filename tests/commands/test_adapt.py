@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 
 from tests.clips import decoded_frames, make_clip
-from vidperc.cli import main
 from vidperc.models.zoo import find_card
 
 Vidperc = Callable[..., tuple[int, list[str], list[str]]]
@@ -22,22 +20,11 @@ def _threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def vidperc(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Vidperc:
+def vidperc(vidperc: Vidperc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vidperc:
     """Runs a command line in a folder that holds clip.mkv."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
     make_clip(tmp_path / "clip.mkv", frames=10, size=(96, 80))
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["vidperc", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    return vidperc
 
 
 UPSCALE = ("upscale", "clip.mkv", "-m", "fast-x2", "--workers", "1", "--no-progress")

@@ -14,7 +14,6 @@ import av
 import pytest
 
 from tests.clips import ffprobe_times, header_only, make_clip
-from vidperc.cli import main
 from vidperc.commands import videos
 from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
@@ -64,22 +63,6 @@ def contents(folder):
         else (hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
         for path in folder.rglob("*")
     }
-
-
-@pytest.fixture
-def vidperc(monkeypatch, capfd, tmp_path):
-    """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr (the workers' too)."""
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Cuts on the command line: shown by probe, given to upscale, refused in one line."""
 
 import json
-import sys
 
 import pytest
 
 import vidperc
 from tests.video.drawn import flat, light, make_drawn_clip, scene
-from vidperc.cli import main
 from vidperc.commands import videos
 from vidperc.engine.pool import WorkerPool
 from vidperc.video.identity import read_identity
@@ -41,17 +39,12 @@ def clip(tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capfd, tmp_path):
+def command(command_line):
     """Runs a command line in tmp_path: exit code, stdout, lines on stderr."""
 
     def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out, err.splitlines()
+        code, out, err = command_line(*arguments)
+        return code, out, err.splitlines()
 
     return run
 

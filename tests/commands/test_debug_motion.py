@@ -1,38 +1,18 @@
 """`--debug-motion`: the files that it leaves beside a run, and the line that each mistake gets."""
 
-import sys
 from fractions import Fraction
 
 import cv2
 import pytest
 
 from tests.clips import ffprobe_times, ffprobe_video, make_clip
-from vidperc.cli import main
-from vidperc.commands import videos
-from vidperc.engine.pool import WorkerPool
 from vidperc.video import aligned
 
 UNEVEN = [700, 1212, 1500, 3000, 3400, 9000, 9513, 10000]
 TICKS = Fraction(1, 12800)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_pool():
-    """The commands of this file share their workers, which would start for each anew."""
-    with WorkerPool() as workers, pytest.MonkeyPatch.context() as patch:
-
-        class Shared:
-            def __init__(self, **_):
-                pass
-
-            def __enter__(self):
-                return workers
-
-            def __exit__(self, *_):
-                pass
-
-        patch.setattr(videos, "WorkerPool", Shared)
-        yield
+pytestmark = pytest.mark.usefixtures("shared_pool")
 
 
 @pytest.fixture
@@ -41,19 +21,9 @@ def clip(tmp_path):
 
 
 @pytest.fixture
-def vidperc(monkeypatch, capfd, tmp_path):
+def vidperc(vidperc):
     """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *map(str, arguments), "--no-progress"])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    return lambda *arguments: vidperc(*arguments, "--no-progress")
 
 
 def names(folder):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 
 import av
@@ -12,52 +11,27 @@ import pytest
 import vidperc
 from tests.clips import decoded_frames, make_clip
 from tests.twin_files import save_luma, save_pair
-from vidperc.cli import main
-from vidperc.commands import videos
 from vidperc.config.upscale import upscale_pipeline
 from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
 from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job, prepare_job
 from vidperc.engine.plan import Wishes
-from vidperc.engine.pool import WorkerPool
 from vidperc.engine.run import Interrupted, Watcher, run_job
 from vidperc.models.own_card import own_card, twin_path
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with WorkerPool() as workers:
-        yield workers
+@pytest.fixture
+def pool(shared_pool):
+    return shared_pool
 
 
 @pytest.fixture
-def run(monkeypatch, capfd, tmp_path, pool):
+def run(vidperc, shared_pool):
     """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-
-    class Shared:
-        def __init__(self, **_):
-            pass
-
-        def __enter__(self):
-            return pool
-
-        def __exit__(self, *_):
-            pass
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(videos, "WorkerPool", Shared)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    return vidperc
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 
 from tests.clips import make_clip
-from vidperc.cli import main
 from vidperc.models.zoo import find_card
 
 RECIPE = """\
@@ -46,19 +44,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def vidperc(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Vidperc:
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, out.splitlines(), err.splitlines()
-
+def vidperc(vidperc: Vidperc, tmp_path: Path) -> Vidperc:
+    """Runs a command line in a folder that holds small.yaml."""
     (tmp_path / "small.yaml").write_text(RECIPE)
-    return run
+    return vidperc
 
 
 FINETUNE = ("finetune", "-m", "fast-x2", "--recipe", "small.yaml", "--threads", "1")

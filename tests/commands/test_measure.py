@@ -1,8 +1,8 @@
 """`vidperc measure`: what it prints and writes, and the line that each mistake gets."""
 
 import json
-import sys
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, make_clip, picture
-from vidperc.cli import main
 
 
 def write(path: Path, pictures: list[np.ndarray]) -> Path:
@@ -38,19 +37,9 @@ def moving(width: int = 96, height: int = 64) -> list[np.ndarray]:
 
 
 @pytest.fixture
-def vidperc(monkeypatch, capfd, tmp_path):
+def vidperc(vidperc):
     """Runs `vidperc measure` in tmp_path: exit code, lines on stdout, lines on stderr."""
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", "measure", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    return partial(vidperc, "measure")
 
 
 @pytest.fixture(scope="module")

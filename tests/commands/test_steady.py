@@ -1,51 +1,19 @@
 """`vidperc steady`, and `upscale --steady`: what they write, and what they refuse in one line."""
 
-import sys
-
 import av
 import numpy as np
 import pytest
 
 import vidperc
 from tests.clips import ffprobe_times, make_clip
-from vidperc.cli import main
-from vidperc.commands import videos
-from vidperc.engine.pool import WorkerPool
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_pool():
-    """The commands of this file share their workers, which would start for each anew."""
-    with WorkerPool() as workers, pytest.MonkeyPatch.context() as patch:
-
-        class Shared:
-            def __init__(self, **_):
-                pass
-
-            def __enter__(self):
-                return workers
-
-            def __exit__(self, *_):
-                pass
-
-        patch.setattr(videos, "WorkerPool", Shared)
-        yield
+pytestmark = pytest.mark.usefixtures("shared_pool")
 
 
 @pytest.fixture
-def run(monkeypatch, capfd, tmp_path):
+def run(vidperc):
     """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    return vidperc
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from vidperc.cli import main
 from vidperc.models.own_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training import follow as follow_module
@@ -53,20 +51,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def vidperc(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], folder: Path) -> Vidperc:
+def vidperc(vidperc: Vidperc, folder: Path) -> Vidperc:
     """Runs a command line in the folder: exit code, lines on stdout, lines on stderr."""
-
-    def run(*arguments: str) -> tuple[int, list[str], list[str]]:
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["vidperc", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capfd.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, out.splitlines(), err.splitlines()
-
-    return run
+    assert folder.is_dir()
+    return vidperc
 
 
 TRAIN = ("train", "mine.yaml", "--data", "images", "--out", "made", "--threads", "1")
