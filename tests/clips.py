@@ -81,6 +81,18 @@ def make_clip(
     return path
 
 
+def turned_clip(clip: Path, path: Path, *, degrees: int) -> Path:
+    """Copy the picture of a video with a mark that it is to be turned. Returns the path."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as output:
+        video = output.add_stream_from_template(source.streams.video[0])
+        video.set_display_rotation(degrees)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = video
+                output.mux(packet)
+    return path
+
+
 def header_only(path: Path) -> Path:
     """Write a video that was begun and holds no frame. Returns the path."""
     with av.open(str(path), "w") as container:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import vidperc
-from tests.clips import ffprobe_times, ffprobe_video, make_clip, picture
+from tests.clips import ffprobe_times, ffprobe_video, make_clip, picture, turned_clip
 from tests.rich_files import make_rich
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")
@@ -46,14 +46,7 @@ def test_a_mode_that_is_none_is_refused(tmp_path):
 
 
 def test_rotation_is_kept_or_baked(tmp_path):
-    turned = tmp_path / "turned.mp4"
-    with av.open(str(make_clip(tmp_path / "in.mp4", frames=3))) as source, av.open(str(turned), "w") as output:
-        video = output.add_stream_from_template(source.streams.video[0])
-        video.set_display_rotation(90)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = video
-                output.mux(packet)
+    turned = turned_clip(make_clip(tmp_path / "in.mp4", frames=3), tmp_path / "turned.mp4", degrees=90)
     vidperc.run("upscale", turned, tmp_path / "kept.mp4", settings=["upscale.model=bicubic"])
     vidperc.run("upscale", turned, tmp_path / "baked.mp4", settings=["upscale.model=bicubic"], bake_rotation=True)
     kept, baked = ffprobe_video(tmp_path / "kept.mp4"), ffprobe_video(tmp_path / "baked.mp4")

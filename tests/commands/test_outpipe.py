@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.clips import decoded_frames, ffprobe_times, ffprobe_video, make_clip, plane_hash
+from tests.clips import decoded_frames, ffprobe_times, ffprobe_video, make_clip, plane_hash, turned_clip
 from tests.rich_files import make_rich
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg, the reader of the pipes, is not here")
@@ -181,15 +181,20 @@ def test_variable_times_a_late_start_and_colours_are_named(tmp_path):
     assert vidperc(tmp_path, steady, *RAW, "-o", "-", "--strict")[0] == 0
 
 
-def test_a_reader_that_goes_away_ends_the_run_in_one_line(tmp_path):
-    clip = make_clip(tmp_path / "in.mkv", frames=960, size=(128, 96))
-    with subprocess.Popen(
+def piping(folder, clip):
+    """A process that writes the enlarged clip to its standard output."""
+    return subprocess.Popen(
         command(clip, "-m", "bicubic", "-o", "-"),
-        cwd=tmp_path,
-        env=environment(tmp_path),
+        cwd=folder,
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    ) as run:
+    )
+
+
+def test_a_reader_that_goes_away_ends_the_run_in_one_line(tmp_path):
+    clip = make_clip(tmp_path / "in.mkv", frames=960, size=(128, 96))
+    with piping(tmp_path, clip) as run:
         run.stdout.read(1000)
         run.stdout.close()
         said = run.stderr.read().decode().splitlines()
@@ -202,13 +207,7 @@ def test_a_reader_that_goes_away_ends_the_run_in_one_line(tmp_path):
 
 def test_ctrl_c_while_a_reader_sleeps_stops_the_run(tmp_path):
     clip = make_clip(tmp_path / "in.mkv", frames=480, size=(128, 96))
-    with subprocess.Popen(
-        command(clip, "-m", "bicubic", "-o", "-"),
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as run:
+    with piping(tmp_path, clip) as run:
         run.stdout.read(1000)
         time.sleep(0.5)
         run.terminate()
@@ -283,14 +282,7 @@ def test_chroma_stays_where_a_y4m_says_that_it_is(word, place, tmp_path):
 
 
 def test_a_mark_of_rotation_is_carried_out_where_none_can_be_written(tmp_path):
-    turned = tmp_path / "turned.mp4"
-    with av.open(str(make_clip(tmp_path / "in.mp4", frames=3))) as source, av.open(str(turned), "w") as output:
-        video = output.add_stream_from_template(source.streams.video[0])
-        video.set_display_rotation(90)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = video
-                output.mux(packet)
+    turned = turned_clip(make_clip(tmp_path / "in.mp4", frames=3), tmp_path / "turned.mp4", degrees=90)
     code, out, said = vidperc(tmp_path, turned, *RAW, "-o", "-")
     assert code == 0
     assert out.startswith(b"YUV4MPEG2 W64 H96 ")
