@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	@ls -l demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations 25
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
