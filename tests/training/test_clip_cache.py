@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +26,6 @@ from vidperc.training.clip_file import ClipFile
 from vidperc.training.material import Material
 
 MATERIAL = Material(videos=("films",), images=("photos",), count=6, frames=5, side=64)
-
-
-@pytest.fixture(autouse=True)
-def without_decord(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "decord", None)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +71,7 @@ def test_the_bytes_do_not_depend_on_the_workers(data: Path, tmp_path: Path, cach
     three, said = made(data, tmp_path, material, threads=3)
     assert three.path.read_bytes() == cache.path.read_bytes()
     assert three.path.name == cache.path.name
-    assert any(
-        "2 videos with 4 shots, 2 read by PyAV (not by decord: cuts.mp4: not installed)" in line for line in said
-    )
+    assert "2 videos with 4 shots, 2 read by PyAV" in said
     again, said = made(data, tmp_path, material)
     assert said == [f"{again.path.name}: its clips are taken"]
     assert not list(tmp_path.glob("*.partial"))

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +10,7 @@ from tests.clips import make_clip, picture
 from tests.training.test_scenes import shot, write
 from vidperc.errors import VidpercError
 from vidperc.training.clips import to_pixels
-from vidperc.training.footage import Footage, open_frames, open_video, read_excerpt
+from vidperc.training.footage import open_frames, open_video, read_excerpt
 from vidperc.video.rgb import read_rgb
 
 
@@ -21,17 +18,12 @@ def every_frame(path: Path) -> np.ndarray:
     return np.concatenate([to_pixels(frame[None]) for frame in read_rgb(path)])
 
 
-@pytest.fixture(autouse=True)
-def without_decord(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "decord", None)
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
 def test_an_excerpt_is_those_frames_wherever_it_begins(tmp_path: Path, suffix: str) -> None:
     path = make_clip(tmp_path / f"clip{suffix}", frames=40)
     footage, frames = open_video(path), every_frame(path)
     assert (footage.width, footage.height, footage.shots) == (96, 64, ((0, 40),))
-    assert (footage.reader, footage.not_decord) == ("PyAV", "not installed")
+    assert footage.reader == "PyAV"
     for start in (0, 1, 11, 12, 13, 29, 35):
         excerpt = read_excerpt(footage, start, 5, 1)
         assert excerpt is not None and np.array_equal(excerpt, frames[start : start + 5])
@@ -92,70 +84,3 @@ def test_a_file_that_is_no_video_is_told(tmp_path: Path, content: bytes) -> None
     (tmp_path / "no.mp4").write_bytes(content)
     with pytest.raises(VidpercError, match=r"no\.mp4"):
         open_video(tmp_path / "no.mp4")
-
-
-class Batch:
-    def __init__(self, frames: np.ndarray) -> None:
-        self.frames = frames
-
-    def asnumpy(self) -> np.ndarray:
-        return self.frames
-
-
-def decord(frames: np.ndarray | Exception, asked: list[list[int]]) -> ModuleType:
-    """A module that reads as decord does, and always these frames."""
-
-    class VideoReader:
-        def __init__(self, name: str, ctx: object, num_threads: int) -> None:
-            assert (ctx, num_threads, Path(name).name) == ("cpu 0", 1, "clip.mp4")
-            if isinstance(frames, Exception):
-                raise frames
-
-        def __len__(self) -> int:
-            return len(frames)
-
-        def get_batch(self, places: list[int]) -> Batch:
-            asked.append(places)
-            return Batch(frames[places])
-
-    module = ModuleType("decord")
-    module.VideoReader, module.cpu = VideoReader, lambda number: f"cpu {number}"  # type: ignore[attr-defined]
-    return module
-
-
-@pytest.fixture
-def opened_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Footage, list[list[int]]]]:
-    path = make_clip(tmp_path / "clip.mp4", frames=30)
-
-    def opened(change: Callable[[np.ndarray], np.ndarray | Exception]) -> tuple[Footage, list[list[int]]]:
-        asked: list[list[int]] = []
-        monkeypatch.setitem(sys.modules, "decord", decord(change(every_frame(path)), asked))
-        return open_video(path), asked
-
-    return opened
-
-
-def test_decord_reads_where_its_frames_are_ours_within_a_code(opened_with) -> None:
-    footage, asked = opened_with(lambda frames: np.where(frames < 255, frames + 1, frames))
-    assert (footage.reader, footage.not_decord) == ("decord", "")
-    assert asked == [[0], [15], [29]]
-    excerpt = read_excerpt(footage, 7, 3, 1)
-    assert excerpt is not None and excerpt.shape == (3, 64, 96, 3)
-    assert asked[3:] == [[7, 8, 9]]
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda frames: frames[:-1], "has 29 of 30 frames"),
-        (lambda frames: np.where(frames < 254, frames + 2, frames), "differs by 2 codes"),
-        (lambda frames: np.roll(frames, 1, axis=0), "differs by "),
-        (lambda frames: frames.transpose(0, 2, 1, 3), "has frames of 64x96, not 96x64"),
-        (lambda frames: RuntimeError("cannot find\nvideo stream"), "fails (cannot find video stream)"),
-    ],
-)
-def test_decord_does_not_read_where_it_would_give_something_else(opened_with, change, told: str) -> None:
-    footage, _ = opened_with(change)
-    assert footage.reader == "PyAV"
-    assert footage.not_decord.startswith(told)
-    assert read_excerpt(footage, 7, 3, 1) is not None

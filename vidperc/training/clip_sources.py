@@ -55,9 +55,7 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
         )
     readers = Counter(footage.reader for footage in found)
     told = ", ".join(f"{count} read by {reader}" for reader, count in sorted(readers.items()))
-    first = next((footage for footage in found if footage.not_decord), None)
-    why = f" (not by decord: {first.path.name}: {first.not_decord})" if first is not None else ""
-    say(f"{len(found)} videos with {sum(len(f.shots) for f in found)} shots, {told}{why}")
+    say(f"{len(found)} videos with {sum(len(f.shots) for f in found)} shots, {told}")
     if left_out:
         say(left_out)
     return found

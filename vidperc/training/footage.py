@@ -19,7 +19,6 @@ from vidperc.motion.estimator import grey_frame
 from vidperc.ops.color import planes_to_rgb
 from vidperc.ops.resize import resize
 from vidperc.training.clips import ClipPixels, to_pixels
-from vidperc.training.decord_frames import read_by_decord, without_decord
 from vidperc.training.scenes import find_shots
 from vidperc.video.cuts import CutThresholds, detect_cuts
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
@@ -34,7 +33,7 @@ from vidperc.video.stills import read_still, still_paths
 class Footage:
     """Frames that can be read.
 
-    shots: places of the first frame of each, and behind its last. reader: what reads it. not_decord: why not decord.
+    shots: places of the first frame of each, and behind its last. reader: what reads it.
     frames: the frames first to behind - 1, (3,H,W) RGB in [0,1] each; fewer where they are damaged.
     """
 
@@ -43,8 +42,7 @@ class Footage:
     height: int
     shots: tuple[tuple[int, int], ...]
     frames: Callable[[int, int], Iterator[Tensor]]
-    reader: Literal["PyAV", "decord", "images"] = "images"
-    not_decord: str = ""
+    reader: Literal["PyAV", "images"] = "images"
 
     def starts(self, frames: int) -> int:
         """At how many places so many frames of one shot begin."""
@@ -71,21 +69,10 @@ def open_video(path: Path) -> Footage:
         raise VidpercError(f"{path}: is interlaced; deinterlace it first")
     shots = tuple(find_shots(info, index))
 
-    def ours(first: int, behind: int) -> Iterator[Tensor]:
+    def frames(first: int, behind: int) -> Iterator[Tensor]:
         return _decoded(info, index, first, behind)
 
-    def codes(first: int, behind: int) -> ClipPixels | None:
-        found = list(ours(first, behind))
-        return to_pixels(torch.stack(found)) if len(found) == behind - first else None
-
-    def theirs(first: int, behind: int) -> Iterator[Tensor]:
-        for frame in read_by_decord(path, first, behind):
-            yield _unit(frame)
-
-    against = without_decord(path, len(index.pts), codes)
-    if against:
-        return Footage(path, info.width, info.height, shots, ours, "PyAV", against)
-    return Footage(path, info.width, info.height, shots, theirs, "decord")
+    return Footage(path, info.width, info.height, shots, frames, "PyAV")
 
 
 def open_frames(folder: Path) -> Footage:
