@@ -13,6 +13,7 @@ from tests.clips import TEST_DATA
 from vidperc.models import luma as luma_module
 from vidperc.models.luma import FoldedConv, LumaShape, RunningLuma, TrainableLuma, convolve_relu
 from vidperc.models.own_card import shipped_path
+from vidperc.models.precision import training_precision
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -152,6 +153,30 @@ def test_the_trainable_network_gives_what_the_running_one_gives() -> None:
     running = added(made, luma, precision=torch.bfloat16)
     # Equal where both use the same kernels; elsewhere the last of three layers may round its 8 bits the other way.
     torch.testing.assert_close(trained, running, atol=0.01 * float(running.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        ({"avx512_f": True, "amx_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "amx_bf16": False}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_training_is_in_bfloat16_only_where_the_processor_has_it(
+    found: dict[str, bool], wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    training_precision.cache_clear()
+    computed: list[torch.dtype] = []
+    made = network()
+    monkeypatch.setattr(
+        luma_module, "convolve_relu", lambda x, *rest: computed.append(x.dtype) or convolve_relu(x, *rest)
+    )
+    details = made(frame())
+    training_precision.cache_clear()
+    assert set(computed) == {wanted} and details.dtype == torch.float32
 
 
 @pytest.mark.parametrize("fused", [True, False])

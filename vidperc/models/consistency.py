@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidperc.models.luma import FoldedConv, begin_near_identity, convolve_relu, folded, packed_layers, through_layers
+from vidperc.models.precision import training_precision
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.flow_size import resize_flow, resize_mask
 from vidperc.ops.held import kept_share
@@ -176,7 +177,7 @@ class RunningConsistency:
 class TrainableConsistency(nn.Module):
     """A consistency network as it is trained, over clips of luma.
 
-    Computes in bfloat16 with float32 weights; the picture stays float32.
+    Computes in bfloat16 where that is quick, with float32 weights; the picture stays float32.
     """
 
     def __init__(self, shape: ConsistencyShape, *, expand: int) -> None:
@@ -223,7 +224,7 @@ class TrainableConsistency(nn.Module):
 
 
 def _answer(seen: Tensor, kernels: list[tuple[Tensor, nn.Parameter]]) -> Tensor:
-    x = seen.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    x = seen.to(training_precision(seen.device)).contiguous(memory_format=torch.channels_last)
     *body, (kernel, bias) = kernels
     for inner, its_bias in body:
         x = convolve_relu(x, inner, its_bias)

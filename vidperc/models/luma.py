@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidperc.models.precision import training_precision
 from vidperc.ops.tiles import Span, cut
 
 Layer = Callable[[Tensor], Tensor]
@@ -186,7 +187,7 @@ class FoldedConv(nn.Module):
 class TrainableLuma(nn.Module):
     """A luma network as it is trained: (N,1,h,w) luma in [0,1] to the (N,s*s,h,w) that bicubic lacks.
 
-    Computes in bfloat16 with float32 weights.
+    Computes in bfloat16 where that is quick, with float32 weights.
     """
 
     def __init__(self, shape: LumaShape, *, expand: int) -> None:
@@ -201,7 +202,7 @@ class TrainableLuma(nn.Module):
 
     def forward(self, luma: Tensor) -> Tensor:
         """What bicubic lacks, (N,s*s,h,w) float32, of luma (N,1,h,w) float32."""
-        x = (luma - 0.5).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        x = (luma - 0.5).to(training_precision(luma.device)).contiguous(memory_format=torch.channels_last)
         *body, last = self.convolutions()
         for layer in body:
             x = convolve_relu(x, layer.kernel(), layer.bias)

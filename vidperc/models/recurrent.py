@@ -28,6 +28,7 @@ from vidperc.models.luma import (
     packed_layers,
     through_layers,
 )
+from vidperc.models.precision import training_precision
 from vidperc.ops.flow_size import resize_flow, resize_mask
 from vidperc.ops.resize import resize
 from vidperc.ops.warp import warp
@@ -161,7 +162,7 @@ def _widened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class TrainableRecurrent(nn.Module):
     """A recurrent network as it is trained, over clips.
 
-    Computes in bfloat16 with float32 weights; the picture stays float32.
+    Computes in bfloat16 where that is quick, with float32 weights; the picture stays float32.
     """
 
     def __init__(self, shape: RecurrentShape, *, expand: int) -> None:
@@ -192,7 +193,7 @@ class TrainableRecurrent(nn.Module):
         for t in range(frames):
             x = torch.cat(see(luma[:, t], base[:, t], flow[:, t], visible[:, t], before), dim=1)
             x = F.pad(x, (0, 0, 0, 0, 0, self.shape.inputs - x.shape[1]))
-            x = x.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+            x = x.to(training_precision(x.device)).contiguous(memory_format=torch.channels_last)
             for kernel, bias in body:
                 x = convolve_relu(x, kernel, bias)
             kernel, bias = last

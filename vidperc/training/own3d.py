@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidperc.models.precision import training_precision
 from vidperc.perception.own3d import WIDTHS, Own3d
 from vidperc.training.lessons import FACTS, KINDS, SPEEDS
 
@@ -63,7 +64,8 @@ class TrainableOwn3d(nn.Module):
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
         """Of clips (N,T,3,H,W): backwards (N,1), speed (N,3), damage (N,7), strength (N,1) and camera (N,4)."""
-        with torch.autocast(clips.device.type, torch.bfloat16, enabled=self.in_bfloat16 and self.training):
+        low = self.in_bfloat16 and self.training and training_precision(clips.device) == torch.bfloat16
+        with torch.autocast(clips.device.type, torch.bfloat16, enabled=low):
             features = self.network(clips)["layer3"]
         answers: Tensor = self.heads(features.float().mean(dim=(2, 3, 4)))
         return torch.split(answers, list(_ANSWERS), dim=1)

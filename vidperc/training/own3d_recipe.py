@@ -36,9 +36,9 @@ class Own3dRecipe:
 
     name: of the network and its files. summary: what the card says it is for. data: what the card says it learnt from.
     frames: of a clip; `patch` in the schedule is its side. bfloat16: whether the network computes in it while it
-    learns. videos: files, inside the data folder; what is between their cuts is a scene. images: folders of photographs
-    there, over which a camera moves. held_out_videos, held_out_images: the same, measured at every checkpoint and never
-    learnt from.
+    learns, where that is quick. videos: files, inside the data folder; what is between their cuts is a scene. images:
+    folders of photographs there, over which a camera moves. held_out_videos, held_out_images: the same, measured at
+    every checkpoint and never learnt from.
     """
 
     kind: Literal["own-3d"] = "own-3d"
