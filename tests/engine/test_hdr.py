@@ -17,6 +17,7 @@ from vidperc.engine.pool import WorkerPool
 from vidperc.engine.run import Watcher, run_job
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
+from vidperc.video.probe import probe
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe reads the results")
 
@@ -143,6 +144,15 @@ def test_chroma_stays_where_it_sits(siting, suffix, pool, tmp_path):
     done(source, tmp_path / f"out{suffix}", pool)
     assert ffprobe_video(source)["chroma_location"] == siting
     assert ffprobe_video(tmp_path / f"out{suffix}")["chroma_location"] == siting
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libvpx-vp9"])
+def test_chroma_stays_where_the_container_alone_says_that_it_sits(codec, pool, tmp_path):
+    source = make_clip(tmp_path / "in.mkv", frames=4, codec=codec, options={"chroma_sample_location": "center"})
+    assert ffprobe_video(source)["chroma_location"] == "center"
+    assert probe(source).color.siting == 1
+    done(source, tmp_path / "out.mkv", pool, codec=codec, preset=None)
+    assert ffprobe_video(tmp_path / "out.mkv")["chroma_location"] == "center"
 
 
 def ramp(path):

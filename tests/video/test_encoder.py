@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.logging
 import numpy as np
 import pytest
 
@@ -184,6 +186,16 @@ def test_what_an_encoder_refuses_is_told_before_any_work():
     refused("has no option nosuch", options={"nosuch": "1"})
     refused(re.escape("nosuch"), options={"x264-params": "nosuch=1"})
     refused("nosuch", codec="libx265", options={"x265-params": "nosuch=1"})
+
+
+def test_threads_that_look_at_once_leave_the_log_as_it_was():
+    """Left up, it made decoders of damaged files wait for ever."""
+    settings = choose_encoder(source_pix_fmt="yuv420p", bits=8)
+    looks = dict(**SIZE, time_base=TICK, rate=RATE, color=Color())
+    before = av.logging.get_level()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: check_encoder(settings, **looks), range(40)))
+    assert av.logging.get_level() == before
 
 
 @pytest.mark.parametrize(("width", "height"), [(97, 64), (96, 65)])

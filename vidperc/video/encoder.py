@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,6 +44,25 @@ _COARSEST_TICK = Fraction(1, 10**7)
 # Frames by which decode times stay behind in a private file; more than any encoder reorders.
 DECODE_DELAY = 64
 
+_ONE_LISTENS = Lock()
+
+
+@contextmanager
+def _warnings() -> Generator[list[tuple[int, str, str]]]:
+    """Collects what this thread makes FFmpeg warn of: level, who, text.
+
+    The level is the process's own: two threads at a time would leave it up for good, and FFmpeg's threads would go on
+    waiting for Python's lock whenever they say something, also when what holds it waits for them.
+    """
+    with _ONE_LISTENS:
+        before = av.logging.get_level()
+        av.logging.set_level(av.logging.WARNING)
+        try:
+            with av.logging.Capture() as messages:
+                yield messages
+        finally:
+            av.logging.set_level(before)
+
 
 def check_encoder(
     settings: EncoderSettings, *, width: int, height: int, time_base: Fraction, rate: Fraction, color: Color
@@ -60,11 +81,9 @@ def check_encoder(
     layout = layout_of(settings.pix_fmt)
     dtype = np.uint8 if layout.bits == 8 else np.uint16
     planes = [cast("Plane", np.zeros(layout.plane_size(i, width, height), dtype)) for i in range(layout.all_planes)]
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
     messages: list[tuple[int, str, str]] = []
     try:
-        with av.logging.Capture() as messages, encoder:
+        with _warnings() as messages, encoder:
             encoder.encode(planes, 0)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         said = "; ".join(text.strip() for _, _, text in messages if text.strip()) or str(error)
@@ -73,8 +92,6 @@ def check_encoder(
             f"{name} cannot encode {width}x{height} {settings.pix_fmt} with {_spelled(settings.options)}: "
             f"{said[:300]}{advice}"
         ) from error
-    finally:
-        av.logging.set_level(level)
     unused = ", ".join(encoder.unused_options)
     if unused:
         raise VidpercError(f"{name}: has no option {unused}; see its documentation, or leave it out")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import av.error
-import av.logging
-from av.bitstream import BitStreamFilterContext
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -18,8 +19,9 @@ SITING_NAMES = {0: "left", 1: "center", 2: "topleft", 3: "top"}
 # Codecs that have it in one place and no way to say so: in the middle, or as DV with its fields.
 _SETTLED = {"mjpeg": 1, "mpeg1video": 1, "theora": 1, "h261": 1, "h263": 1, "h263p": 1, "dvvideo": 2}
 
-# AV1, 6.4.2: chroma_sample_position.
-_AV1_POSITIONS = {1: 0, 2: 2}
+# ChromaSitingHorz and ChromaSitingVert (RFC 9559, 5.1.4.1.28.26), as FFmpeg writes them, one behind the other.
+_MATROSKA_SITING = re.compile(rb"\x55\xb7\x81([\x01\x02])\x55\xb8\x81([\x01\x02])")
+_BY_SIDES = {(1, 2): 0, (2, 2): 1, (1, 1): 2, (2, 1): 3}  # 1 is left or top, 2 the middle
 
 # What the first line of a y4m calls its chroma; FFmpeg, too, takes the bare word for the middle.
 _Y4M_WORDS = {"420": 1, "420jpeg": 1, "420mpeg2": 0, "420paldv": 2}
@@ -29,32 +31,31 @@ _Y4M_LINE = 200  # bytes; more than any reader takes
 def stated_siting(stream: VideoStream) -> int | None:
     """The ChromaLocType of a stream, 0 to 3; None where it does not say, or says a place that we do not resample for.
 
-    Nothing in PyAV tells; FFmpeg's filter that traces headers spells them out when it is opened, from those that the
-    container holds.
+    Left, too, where the codec means that when it says nothing.
     """
     codec = stream.codec_context.name
     if codec in _SETTLED:
         return _SETTLED[codec]
     if stream.container.format.name == "yuv4mpegpipe":
         return _of_y4m(Path(stream.container.name))
-    if codec not in ("h264", "hevc", "av1", "libdav1d"):
-        return None
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
+    found = _MATROSKA_SITING.search(_matroska_header(stream))
+    return _BY_SIDES[found[1][0], found[2][0]] if found else None
+
+
+def _matroska_header(stream: VideoStream) -> bytes:
+    """What a Matroska file of this stream begins with; FFmpeg knows of more than PyAV shows, and writes it there.
+
+    FFmpeg's log would tell too, but whoever listens to it from Python while another thread decodes can wait for ever:
+    decoders wait for Python's lock to say something, and what closes them holds it and waits for them.
+    """
+    header = io.BytesIO()
     try:
-        with av.logging.Capture() as messages:
-            BitStreamFilterContext("trace_headers", stream)
+        with av.open(header, "w", format="matroska") as container:
+            container.add_stream_from_template(stream, opaque=True)
+            container.start_encoding()
     except (av.error.FFmpegError, ValueError):
-        return None  # no header that it can read; the decoder will say more
-    finally:
-        av.logging.set_level(level)
-    for _, _, text in messages:
-        if "chroma_sample_loc_type_top_field" in text:
-            found = int(text.rpartition("=")[2])
-            return found if found in SITING_NAMES else None
-        if "chroma_sample_position" in text:
-            return _AV1_POSITIONS.get(int(text.rpartition("=")[2]))
-    return None
+        return b""  # a codec that it does not hold, or headers that cannot be read; the decoder will say more
+    return header.getvalue()
 
 
 def _of_y4m(path: Path) -> int | None:
