@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -579,6 +580,8 @@ def _log(level: str) -> None:
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line on stderr and exit code 1."""
+    # As for the engine's workers (engine/pool.py); read when torch is loaded, which nothing has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     terminated = False
 
     def stop_like_ctrl_c(*_: object) -> None:
