@@ -11,11 +11,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.clips import make_clip
+from vidperc.commands.train import train_network
 from vidperc.errors import VidpercError
 from vidperc.perception.own3d import own3d_card, read_own3d
 from vidperc.training import own3d_recipe as recipe_module
+from vidperc.training.log import log_paths
 from vidperc.training.loop import Schedule, checkpoint_path
 from vidperc.training.own3d_recipe import Own3dRecipe, follow_own3d
+from vidperc.training.rows import read_rows
 
 TINY = Own3dRecipe(
     name="tiny",
@@ -28,6 +31,22 @@ TINY = Own3dRecipe(
     held_out_videos=("videos/other.mp4",),
     schedule=Schedule(steps=4, batch=3, patch=32, warmup=1, learning_rate=0.01),
 )
+
+
+TINY_YAML = """\
+kind: own-3d
+name: tiny
+summary: for a test
+data: texture (CC0)
+frames: 4
+bfloat16: false
+videos: [videos/learnt.mp4]
+images: [photos]
+held_out_videos: [videos/other.mp4]
+schedule: {steps: 4, batch: 3, patch: 32, warmup: 1, learning_rate: 0.01}
+"""
+
+COMMAND = "vidperc train tiny.yaml --data DATA --out FOLDER"
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +72,14 @@ def data(tmp_path: Path) -> Path:
 
 def followed(recipe: Own3dRecipe, data: Path, folder: str = "made") -> tuple[Path, list[str]]:
     said: list[str] = []
-    return follow_own3d(recipe, data, data / folder, threads=1, say=said.append, asked="tiny.yaml").path, said
+    return follow_own3d(recipe, data, data / folder, threads=1, say=said.append, command=COMMAND).path, said
 
 
 def test_it_makes_a_network_whose_card_says_how(data: Path) -> None:
     path, said = followed(TINY, data)
     card = own3d_card(path)
     assert (card.name, card.summary, card.data, card.steps, card.seed) == ("tiny", "for a test", "texture (CC0)", 4, 0)
-    assert card.command == "vidperc train tiny.yaml --data DATA --out FOLDER"
+    assert card.command == COMMAND
     assert card.parameters == TINY.parameters == sum(value.numel() for value in read_own3d(path).parameters())
     assert card.figures.startswith("on held-out scenes: backwards ")
     assert "speed 0." in card.figures and card.figures.endswith(" clips)")
@@ -94,6 +113,31 @@ def test_after_an_interruption_it_makes_the_same(data: Path, monkeypatch: pytest
     assert "tiny.checkpoint.safetensors: going on from step 2 of 4" in said
     one, other = load_file(whole), load_file(path)
     assert all(torch.equal(one[name], other[name]) for name in one)
+    logs = [read_rows(data / folder / "tiny.csv") for folder in ("whole", "made")]
+    assert [[(row.step, row.loss, row.figures) for row in log] for log in logs] == 2 * [
+        [(row.step, row.loss, row.figures) for row in logs[0]]
+    ]
+    assert [row.step for row in logs[0]] == [1, 2, 3, 4]
+
+
+def test_its_log_is_that_of_every_training(data: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    (data / "tiny.yaml").write_text(TINY_YAML)
+    assert train_network(str(data / "tiny.yaml"), data=data, folder=data / "made", threads=1, tensorboard=True) == 0
+    table, page, events = log_paths(TINY.name, data / "made")
+    rows = read_rows(table)
+    judged = {row.step: row.figures for row in rows if row.figures}
+    assert list(judged) == [2, 4]
+    assert {"backwards", "speed", "damage"} <= set(judged[4])
+    text = page.read_text(encoding="utf-8")
+    assert COMMAND in text and "step 4 of 4, finished" in text and "backwards" in text
+    found = accumulator.EventAccumulator(str(events))
+    found.Reload()
+    assert [(event.step, event.value) for event in found.Scalars("loss")] == [
+        (row.step, pytest.approx(row.loss, rel=1e-6)) for row in rows
+    ]
+    told = [(event.step, event.value) for event in found.Scalars("figures/speed")]
+    assert told == [(step, pytest.approx(figures["speed"], rel=1e-6)) for step, figures in judged.items()]
 
 
 def test_training_changes_every_weight(data: Path) -> None:

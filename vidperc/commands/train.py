@@ -40,15 +40,14 @@ def train_network(
     try:
         with joined_processes("cpu") as processes:
             say = _say if processes.first else _say_nothing
+            how: Any = {"threads": threads, "say": say, "command": command}
+            how |= {"tensorboard": tensorboard, "processes": processes}
             if isinstance(recipe, Own3dRecipe):
-                made = follow_own3d(recipe, data, folder, threads=threads, say=say, asked=asked, processes=processes)
+                made = follow_own3d(recipe, data, folder, **how)
+            elif isinstance(recipe, ConsistencyRecipe):
+                made = follow_consistency(recipe, data, folder, **how)
             else:
-                how: Any = {"threads": threads, "say": say, "command": command}
-                how |= {"tensorboard": tensorboard, "processes": processes}
-                if isinstance(recipe, ConsistencyRecipe):
-                    made = follow_consistency(recipe, data, folder, **how)
-                else:
-                    made = follow(recipe, data, folder, **how)
+                made = follow(recipe, data, folder, **how)
             if processes.first:
                 typer.echo(f"{made.path}: {made.figures}")
     except KeyboardInterrupt:

@@ -15,8 +15,8 @@ from vidperc.perception.own3d import ARCHITECTURE, Own3d
 from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
-from vidperc.training.logged import open_folder
-from vidperc.training.loop import Made, Paid, Schedule, checkpoint_path, train
+from vidperc.training.logged import open_folder, train_logged
+from vidperc.training.loop import Made, Paid, Schedule
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.processes import Processes
 from vidperc.training.scenes import read_scenes
@@ -84,14 +84,14 @@ def follow_own3d(
     *,
     threads: int,
     say: Say,
-    asked: str,
+    command: str,
+    tensorboard: bool = False,
     processes: Processes | None = None,
 ) -> Made:
-    """Train the network of a recipe and write it to FOLDER/NAME.safetensors.
+    """Train the network of a recipe and write it to FOLDER/NAME.safetensors; as `training.follow.follow` otherwise.
 
-    data: the folder that holds the recipe's files and folders. folder: gets the checkpoint too. asked: how the command
-    line names the recipe, for the card. say: is told what happens, a line each time.
-    Raises VidpercError for what is missing or cannot be read, and as `train` does.
+    data: the folder that holds the recipe's files and folders. The log shows no pictures: the network makes none.
+    Raises VidpercError for what is missing or cannot be read, and as `train_logged` does.
     """
     missing = [name for name in (*recipe.videos, *recipe.held_out_videos) if not (data / name).is_file()]
     if missing:
@@ -111,15 +111,19 @@ def follow_own3d(
     examined = [lessons(held_out, part, _HELD_OUT_SEED) for part in parts]
     measure = told_right(examined)
     learnt = ("frames", "bfloat16", "videos", "images")
-    train(
+    train_logged(
         network,
         lambda network, lesson: Paid(total=own3d_loss(network, *lesson)),
         lambda numbers: lessons(material, numbers, schedule.seed),
         schedule,
-        checkpoint_path(recipe.name, folder),
-        recipe={key: value for key, value in asdict(recipe).items() if key in learnt},
-        validate=measure,
+        recipe,
+        folder,
+        learnt={key: value for key, value in asdict(recipe).items() if key in learnt},
+        measure=measure,
+        pictures=lambda network: (),
         every=min(_CHECKPOINT_EVERY, schedule.steps),
+        command=command,
+        tensorboard=tensorboard,
         say=say,
         processes=processes,
     )
@@ -133,7 +137,7 @@ def follow_own3d(
     balance(shipped, lessons(material, range(_BALANCED), _BALANCE_SEED)[0])
     figures = f"on held-out scenes: {figures}"
     if processes is None or processes.first:
-        _write(shipped, recipe, path, figures=figures, command=f"vidperc train {asked}")
+        _write(shipped, recipe, path, figures=figures, command=command)
     return Made(path, figures)
 
 
@@ -165,7 +169,7 @@ def _write(network: Own3d, recipe: Own3dRecipe, path: Path, *, figures: str, com
         "data": recipe.data,
         "steps": recipe.schedule.steps,
         "seed": recipe.schedule.seed,
-        "command": f"{command} --data DATA --out FOLDER",
+        "command": command,
         "figures": figures,
     }
     replace_safetensors(path, weights, {key: str(value) for key, value in facts.items()})
