@@ -1,6 +1,7 @@
 """Damaged and truncated files: no crash, no hang, and at least the frames that a patient reader gets out of them."""
 
 import random
+from fractions import Fraction
 
 import av
 import av.error
@@ -112,3 +113,33 @@ def test_every_damaged_file_gives_what_a_patient_reader_gets_or_is_refused_for_a
     assert made + refused == FLIPPED + TRUNCATED
     assert made > 20
     assert not fewer, "\n".join(map(str, fewer))
+
+
+class Heard(Watcher):
+    """Keeps what the user is warned of."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def warned(self, text):
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize(("end", "told"), [(None, 1), (Fraction(2, 25), 0)])
+def test_a_cut_inside_a_frame_is_told_where_the_output_shows_the_end(end, told, pool, tmp_path):
+    source = make_clip(tmp_path / "in.y4m", frames=4, codec="wrapped_avframe", time_base=Fraction(1, 25))
+    source.write_bytes(source.read_bytes()[:-100])
+    job = Job(
+        source=source,
+        pipeline=apply_settings(load_pipeline("upscale"), ["upscale.model=bicubic", "upscale.scale=1"]),
+        output=tmp_path / "out.mkv",
+        end=end,
+        workers=1,
+        wishes=Wishes(device="cpu"),
+    )
+    heard = Heard()
+    report = run_job(job, pool, heard)
+    remarks = [remark for remark in report.remarks if "bytes that are no whole frame" in remark]
+    assert len(remarks) == told
+    assert [warning for warning in heard.warnings if "no whole frame" in warning] == remarks
+    assert report.frames_out == (3 if end is None else 2)

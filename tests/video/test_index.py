@@ -17,7 +17,7 @@ from tests.clips import (
     real_videos,
 )
 from vidperc.errors import VidpercError
-from vidperc.video.index import index_frames
+from vidperc.video.index import cut_off_warnings, index_frames
 from vidperc.video.source import Counts, read_frames
 
 VFR = [7001 + t for t in itertools.accumulate([0, *[3003, 1501, 9000, 3754, 3003, 45045, 3003] * 5])]
@@ -191,3 +191,55 @@ def test_the_end_that_a_cut_off_file_states_is_not_its_last_frames(tmp_path):
     index = index_frames(front)
     assert len(index.pts) < 40
     assert index.last_duration == 512
+
+
+BARE = {
+    "in.y4m": {"codec": "wrapped_avframe", "frames": 4},
+    "in.dv": {"codec": "dvvideo", "frames": 4, "size": (720, 576)},
+}
+HEADER = 6  # b"FRAME\n" before every frame of y4m
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_whole_file_of_bare_frames_has_no_bytes_to_spare(name, tmp_path):
+    index = index_frames(make_clip(tmp_path / name, time_base=Fraction(1, 25), **BARE[name]))
+    assert (len(index.pts), index.spare_bytes, cut_off_warnings(index)) == (4, 0, ())
+
+
+@pytest.mark.parametrize("rest", [1, HEADER + 1, 5000])
+def test_a_y4m_that_ends_inside_a_frame_says_so(rest, tmp_path):
+    path = make_clip(tmp_path / "in.y4m", time_base=Fraction(1, 25), **BARE["in.y4m"])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - (96 * 64 * 3 // 2 + HEADER) + rest])
+    index = index_frames(path)
+    assert (len(index.pts), index.spare_bytes) == (3, rest)
+    (told,) = cut_off_warnings(index)
+    assert told.startswith(f"the source ends in {rest} bytes that are no whole frame, and are not in the output")
+
+
+def test_damage_in_mid_file_is_not_taken_for_its_end(tmp_path):
+    path = make_clip(tmp_path / "in.y4m", time_base=Fraction(1, 25), **BARE["in.y4m"])
+    content = path.read_bytes()
+    third = content.replace(b"FRAME\n", b"FRAME-", 2).replace(b"FRAME\n", b"FRAXX\n", 1).replace(b"FRAME-", b"FRAME\n")
+    path.write_bytes(third)
+    assert cut_off_warnings(index_frames(path)) == ()
+    counts = Counts()
+    assert len(list(read_frames(path, counts=counts))) < 4
+    assert counts.container_errors > 0
+
+
+@pytest.mark.parametrize("missing", [2000, 143_999])
+def test_a_dv_file_that_ends_inside_a_frame_shows_the_end_of_the_one_before(missing, tmp_path):
+    path = make_clip(tmp_path / "in.dv", time_base=Fraction(1, 25), **BARE["in.dv"])
+    content = path.read_bytes()[:-missing]
+    path.write_bytes(content)
+    index = index_frames(path)
+    assert (len(index.pts), index.spare_bytes) == (4, -missing)
+    assert cut_off_warnings(index) == (
+        f"the source ends inside its last frame; {missing} of its 144000 bytes are missing, and show what the frame "
+        "before has there",
+    )
+    filled = tmp_path / "filled.dv"
+    filled.write_bytes(content + content[3 * 144_000 - missing : 3 * 144_000])
+    assert index_frames(filled).spare_bytes == 0
+    assert decoded_frames(path) == decoded_frames(filled)

@@ -57,7 +57,7 @@ from vidperc.video.encoder_settings import EncoderSettings, choose_encoder, held
 from vidperc.video.fates import Fate, sentences
 from vidperc.video.image_fates import note_fates
 from vidperc.video.images import gaps_in_names, image_paths, is_images
-from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
+from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, cut_off_warnings, index_frames
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
 from vidperc.video.picture_fates import container_fate, picture_fates, reading_fates, time_fate
@@ -485,9 +485,12 @@ def versions(prepared: Prepared) -> dict[str, str]:
     return {"vidperc": __version__, "av": av.__version__, "ffmpeg": av.ffmpeg_version_info, **prepared.versions}
 
 
-def warnings(job: Job, info: VideoInfo, encoder: EncoderSettings) -> list[str]:
+def warnings(job: Job, ready: Ready) -> list[str]:
     """What of a source is not handled as its owner may expect."""
-    found: list[str] = []
+    info, encoder = ready.info, ready.encoder
+    found = [*ready.woven]
+    if ready.pts[-1] == ready.index.pts[-1]:
+        found.extend(cut_off_warnings(ready.stored[1]))
     if is_images(job.source):
         gaps = gaps_in_names(image_paths(job.source))
         if gaps:

@@ -70,7 +70,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
     ready = prepare_job(job, pool)
     for remark in ready.prepared.remarks:
         watcher.said(remark)
-    warned = [*warnings(job, ready.info, ready.encoder), *ready.woven]
+    warned = warnings(job, ready)
     for warning in warned:
         watcher.warned(warning)
     if is_there(ready.output) and not job.overwrite:

@@ -25,6 +25,9 @@ STATES_DISPLAY_TIMES = ("mov", "matroska")
 # In these a seek to a keyframe is exact. Elsewhere decoding starts one keyframe earlier, to be sure.
 EXACT_SEEK_FORMATS = ("mov", "matroska")
 
+# In these nothing follows a frame but the next one, of the same size.
+BARE_FORMATS = ("yuv4mpegpipe", "dv")
+
 # So many frames tell whether times that rise from packet to packet are those of display.
 ORDER_PROBE_FRAMES = 48
 
@@ -42,6 +45,8 @@ class FrameIndex:
     sequential: packets do not tell the times of display (raw streams, AVI with B-frames); frames are given times in
         their order, decoding always starts at the start.
     captions: packets carry some.
+    spare_bytes: of a file that ends inside a frame, what comes after the last frame that was read, below 0 where the
+        file ends before that frame does; 0 for whole files, and where a container holds more than frames.
     """
 
     pts: tuple[int, ...]
@@ -50,6 +55,7 @@ class FrameIndex:
     nbytes: tuple[int, ...] = ()
     sequential: bool = False
     captions: bool = False
+    spare_bytes: int = 0
 
     def between(self, start: int | None, stop: int | None) -> tuple[int, ...]:
         """The pts with start <= pts < stop; None leaves a side open."""
@@ -90,6 +96,7 @@ def index_frames(path: Path) -> FrameIndex:
     sizes: dict[int, int] = {}
     untimed = 0
     captions = False
+    ends = 0
     with open_input(path) as container:
         stream = video_stream(container, path)
         rate = stream.average_rate or stream.guessed_rate
@@ -112,6 +119,7 @@ def index_frames(path: Path) -> FrameIndex:
             if packet.size == 0:
                 continue
             captions = captions or carries_captions(bytes(packet))
+            ends = (packet.pos or 0) + packet.size
             if packet.pts is None:
                 untimed += 1
                 continue
@@ -127,6 +135,8 @@ def index_frames(path: Path) -> FrameIndex:
             times.append(packet.pts)
             durations[packet.pts] = packet.duration or 0
             sizes[packet.pts] = packet.size
+        # Damage before the end is counted when it is decoded; what follows it is then no rest of a frame.
+        bare = container.format.name in BARE_FORMATS and not errors
         stated_end = _stated_end(container, stream)
         reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
@@ -145,7 +155,28 @@ def index_frames(path: Path) -> FrameIndex:
         last_duration=last,
         nbytes=tuple(sizes[time] for time in pts),
         captions=captions,
+        spare_bytes=path.stat().st_size - ends if bare else 0,
     )
+
+
+def cut_off_warnings(index: FrameIndex) -> tuple[str, ...]:
+    """What the user should know of a file that ends inside a frame, which FFmpeg passes over without a word.
+
+    Of y4m it leaves the rest out. A DV frame it fills up with the end of the frame before.
+    """
+    if index.spare_bytes > 0:
+        found = (
+            f"the source ends in {index.spare_bytes} bytes that are no whole frame, and are not in the output; it may "
+            "have been cut off"
+        )
+    elif index.spare_bytes < 0:
+        found = (
+            f"the source ends inside its last frame; {-index.spare_bytes} of its {index.nbytes[-1]} bytes are missing, "
+            "and show what the frame before has there"
+        )
+    else:
+        return ()
+    return (found,)
 
 
 def _stated_end(container: InputContainer, stream: VideoStream) -> int | None:
