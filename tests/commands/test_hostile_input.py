@@ -5,12 +5,15 @@ import pickle
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import av
 import pytest
 
 from tests.clips import make_clip
+from vidperc.errors import VidpercError
+from vidperc.video.opening import Limits, check_header
 
 SIDE = 60_000
 
@@ -73,16 +76,82 @@ def refused(folder, *arguments, told):
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("kind", ["gif", "mkv", "y4m"])
-def test_a_header_of_60000_by_60000(kind, tmp_path):
-    path = tmp_path / f"huge.{kind}"
-    if kind == "gif":
-        gif(path, SIDE, SIDE)
-    elif kind == "mkv":
-        matroska(path, picture_track(SIDE, SIDE))
-    else:
-        path.write_bytes(f"YUV4MPEG2 W{SIDE} H{SIDE} F25:1 Ip C420\nFRAME\n".encode() + bytes(1000))
-    refused(tmp_path, "upscale", path.name, told=path.name)
+def y4m(path, width, height):
+    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip C420\nFRAME\n".encode() + bytes(1000))
+    return path
+
+
+def png(path, width, height):
+    """A PNG that states this size and holds a few lines of it."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1000))),
+        (b"IEND", b""),
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks
+        )
+    )
+    return path
+
+
+SHAPES = {"huge.gif": gif, "huge.y4m": y4m, "huge.png": png}
+
+
+@pytest.mark.parametrize("flags", [(), ("--max-input-pixels", "9999999999")])
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_header_of_60000_by_60000(name, flags, tmp_path):
+    SHAPES[name](tmp_path / name, SIDE, SIDE)
+    most = 268 if flags else 67
+    told = (
+        f"vidperc: {name}: states frames of 60000x60000 pixels, wanted at most {most} million pixels; FFmpeg takes "
+        "none so large, make them smaller first"
+    )
+    refused(tmp_path, "upscale", name, *flags, told=told)
+
+
+def test_a_header_of_60000_by_60000_that_only_ffmpeg_reads(tmp_path):
+    matroska(tmp_path / "huge.mkv", picture_track(SIDE, SIDE))
+    told = (
+        "vidperc: huge.mkv: its video stream has no frame that can be decoded, wanted at least one; it states no size "
+        "of its frames, or one that FFmpeg does not take"
+    )
+    refused(tmp_path, "upscale", "huge.mkv", told=told)
+
+
+def test_a_folder_that_begins_with_such_an_image(tmp_path):
+    png(tmp_path / "frames" / "1.png", SIDE, SIDE)
+    told = f"vidperc: {Path('frames', '1.png')}: states frames of 60000x60000 pixels"
+    refused(tmp_path, "upscale", "frames", "-o", "out.mp4", told=told)
+
+
+@pytest.mark.parametrize("make", [y4m, png])
+def test_what_a_header_may_state_is_what_ffmpeg_takes(make, tmp_path):
+    widest = ((1 << 31) // (1000 + 128) - 1024) // 8
+    path, taken = tmp_path / f"wide.{make.__name__}", []
+    for width in range(widest - 2, widest + 3):
+        make(path, width, 1000)
+        try:
+            check_header(path, Limits(pixels=1 << 40))
+        except VidpercError:
+            taken.append(False)
+        else:
+            taken.append(True)
+        assert taken[-1] == (opened_width(path) == width)
+    assert taken == sorted(taken, reverse=True) and len(set(taken)) == 2
+
+
+def opened_width(path):
+    """What FFmpeg makes of the width that a header states; None where it refuses the file."""
+    try:
+        with av.open(str(path)) as container:
+            return container.streams.video[0].codec_context.width
+    except OSError:
+        return None
 
 
 def test_a_header_that_decoders_would_take_and_memory_would_not(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -52,12 +53,7 @@ def check_limits(container: InputContainer, path: Path, limits: Limits) -> None:
     for stream in container.streams.video:
         if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
             continue
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > limits.pixels:
-            raise VidpercError(
-                f"{path}: states frames of {width}x{height} pixels, wanted at most {limits.pixels / 1e6:.0f} million "
-                f"pixels; --max-input-pixels allows more"
-            )
+        _check_size(path, stream.codec_context.width, stream.codec_context.height, limits)
     if len(container.chapters()) > limits.chapters:
         got = len(container.chapters())
         raise VidpercError(
@@ -70,6 +66,47 @@ def check_limits(container: InputContainer, path: Path, limits: Limits) -> None:
                 f"{path}: attachment {stream.index} has {nbytes / 2**20:.0f} MiB, wanted at most "
                 f"{limits.attachment_bytes >> 20}; remove it first, as with mkvpropedit"
             )
+
+
+def check_header(path: Path, limits: Limits) -> None:
+    """Refuse a file whose first bytes state larger frames than the limits, or than FFmpeg takes.
+
+    Raises VidpercError; for a file that cannot be read, `open_input` does.
+    """
+    file = image_paths(path)[0] if is_numbered(path) or (path.exists() and is_images(path)) else path
+    if not file.is_file():
+        return
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_HEADER_BYTES)
+    except OSError:  # whoever opens it says why
+        return
+    for pattern, number in _STATED_SIZES:
+        found = pattern.match(start)
+        if found:
+            _check_size(file, number(found[1]), number(found[2]), limits)
+
+
+_HEADER_BYTES = 128
+
+# Width and height at the start of a file, and how they are spelled: FFmpeg does not tell those that it refuses.
+_STATED_SIZES: tuple[tuple[re.Pattern[bytes], Callable[[bytes], int]], ...] = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n.{8}(.{4})(.{4})", re.DOTALL), lambda four: int.from_bytes(four, "big")),
+    (re.compile(rb"GIF8[79]a(..)(..)", re.DOTALL), lambda two: int.from_bytes(two, "little")),
+    (re.compile(rb"YUV4MPEG2(?=[^\n]* W(\d+))(?=[^\n]* H(\d+))"), int),
+)
+
+
+def _check_size(path: Path, width: int, height: int, limits: Limits) -> None:
+    # FFmpeg's av_image_check_size2, where it does not know the pixel format yet.
+    beyond = (8 * width + 1024) * (height + 128) >= 1 << 31
+    if beyond or width * height > limits.pixels:
+        most = min(limits.pixels, (1 << 31) // 8)
+        advice = "FFmpeg takes none so large, make them smaller first" if beyond else "--max-input-pixels allows more"
+        raise VidpercError(
+            f"{path}: states frames of {width}x{height} pixels, wanted at most {most / 1e6:.0f} million "
+            f"pixels; {advice}"
+        )
 
 
 def open_input(path: Path) -> InputContainer:

@@ -17,7 +17,7 @@ from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
 from vidperc.video.images import IMAGES, check_images, image_paths, is_images
-from vidperc.video.opening import Limits, check_limits, open_input, video_stream
+from vidperc.video.opening import Limits, check_header, check_limits, open_input, video_stream
 from vidperc.video.siting import stated_siting
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
     limits: what it may state of itself; None for the usual. rate: of images, in frames per second; None for 25.
     Raises VidpercError when it cannot be read, has no video or no frame that decodes.
     """
+    limits = limits or Limits()
+    check_header(path, limits)
     with open_input(path) as container:
-        check_limits(container, path, limits or Limits())
+        check_limits(container, path, limits)
         stream = video_stream(container, path)
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)
@@ -161,7 +163,8 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path, *, s
                 return frames[0]
     except av.error.FFmpegError as error:
         raise VidpercError(f"{path}: cannot be read ({error.strerror})") from error
-    raise VidpercError(f"{path}: its video stream has no frame that can be decoded, wanted at least one")
+    size = "" if stream.codec_context.width else "; it states no size of its frames, or one that FFmpeg does not take"
+    raise VidpercError(f"{path}: its video stream has no frame that can be decoded, wanted at least one{size}")
 
 
 def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
