@@ -49,6 +49,7 @@ def tiny(monkeypatch):
 
 EVERYTHING = (
     L1(),
+    L1(name="smooth-ground", texture=0.02),
     Mse(weight=0.5),
     Charbonnier(),
     Ssim(weight=2.0),
