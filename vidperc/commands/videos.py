@@ -33,13 +33,7 @@ from vidperc.video.images import has_images, is_images
 from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
 from vidperc.video.times import parse_rate, parse_seconds
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".ps", ".vob", ".flv",
-    ".wmv", ".asf", ".3gp", ".ogv", ".gif", ".mxf", ".h264", ".hevc", ".y4m",
-})
-# fmt: on
+from vidperc.video.video_files import is_video_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +221,7 @@ def _inputs(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        videos = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)
+        videos = sorted(p for p in path.iterdir() if is_video_file(p))
         if not videos and has_images(path):
             found.append(path)
             continue

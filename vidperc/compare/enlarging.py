@@ -28,9 +28,8 @@ from vidperc.video.probe import probe
 from vidperc.video.rgb import read_timed_rgb
 from vidperc.video.scan import find_cuts
 from vidperc.video.stills import SUFFIXES, read_still, still_paths
+from vidperc.video.video_files import is_video_file
 
-# What a folder of clips may hold besides folders of frames.
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".y4m")
 # Pictures of a folder have no times; this many a second are shown.
 _RATE = 25
 
@@ -84,7 +83,7 @@ def find_clips(folder: Path) -> list[TestClip]:
     found = [
         TestClip(path.stem if path.is_file() else path.name, path)
         for path in inside
-        if (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES) or (path.is_dir() and _has_pictures(path))
+        if is_video_file(path) or (path.is_dir() and _has_pictures(path))
     ]
     if not found and _has_pictures(folder):
         found = [TestClip(folder.name, folder)]

@@ -11,11 +11,7 @@ from typing import Literal
 
 from vidperc.errors import VidpercError
 from vidperc.video.stills import SUFFIXES, still_paths
-
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
-    *(".wmv", ".flv", ".3gp", ".ogv", ".y4m", ".mxf"),
-)
+from vidperc.video.video_files import VIDEO_SUFFIXES, is_video_file
 
 Part = Literal["learnt", "held_out"]
 
@@ -130,7 +126,7 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
         if path.is_file():
             videos.append(path)
             continue
-        found = sorted(file for file in path.glob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+        found = sorted(file for file in path.glob("*") if is_video_file(file))
         inside = [folder for folder in (path, *sorted(path.glob("*/"))) if folder.is_dir() and _has_stills(folder)]
         if not found and not inside:
             got = "neither videos nor frames" if path.is_dir() else "no such file or folder"
