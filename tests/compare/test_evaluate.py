@@ -203,6 +203,30 @@ def test_clips_together_have_one_frechet_distance(means, tmp_path) -> None:
     assert "fvd@made-up,224,16" not in row.items["one"]
 
 
+def test_a_set_may_take_some_frames_of_some_clips(data, means) -> None:
+    """As if those frames alone were there: what is left out neither moves nor is measured."""
+    names = ("psnr", "tof", "warping-error")
+    part = TestSet(name="Part", videos="clips", clips=("two",), skip=1, frames=2)
+    (table,) = run(an_evaluation(sets=(part,), metrics=names), data, means)
+    for index in (1, 2):
+        save(data / "alone" / "two" / f"{index:02d}.png", index + 10)
+    (alone,) = run(an_evaluation(sets=(TestSet(name="Alone", videos="alone"),), metrics=names), data, means)
+    assert table.holds == "1 clip of 2 frames" and alone.holds == "1 clip"
+    assert table.rows[0].items == alone.rows[0].items
+    (rest,) = run(an_evaluation(sets=(TestSet(name="Rest", videos="clips", skip=2),), metrics=names), data, means)
+    assert list(rest.rows[0].items) == ["one", "two"] and rest.rows[0].items["two"] != table.rows[0].items["two"]
+
+
+def test_clips_and_frames_that_are_not_there_are_refused(data, means) -> None:
+    absent = TestSet(name="Part", videos="clips", clips=("two", "three"))
+    with pytest.raises(VidpercError, match="clips: has no clip three, which `clips` of Part wants; it has one, two"):
+        run(an_evaluation(sets=(absent,)), data, means)
+    with pytest.raises(VidpercError, match="one: got 3 frames after 1, wanted 4 for Part; change `frames` or `skip`"):
+        run(an_evaluation(sets=(TestSet(name="Part", videos="clips", skip=1, frames=4),)), data, means)
+    with pytest.raises(VidpercError, match="one: got 0 frames after 9, wanted some for Part"):
+        run(an_evaluation(sets=(TestSet(name="Part", videos="clips", skip=9),)), data, means)
+
+
 def test_folders_that_do_not_fit_are_refused(data, means, tmp_path) -> None:
     with pytest.raises(VidpercError, match=r"absent: got no such folder, wanted a folder of \.png"):
         run(an_evaluation(sets=(TestSet(name="A", images="absent"),)), data, means)

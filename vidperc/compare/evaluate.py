@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -112,11 +113,12 @@ class _Task:
     def table(self, rows: Sequence[tuple[str, tuple[Figures, Mapping[str, Figures]]]]) -> Table:
         count = len(rows[0][1][1])
         what = "image" if self.test_set.images is not None else "clip"
+        each = "" if self.test_set.frames is None else f" of {self.test_set.frames} frames"
         return Table(
             test_set=self.test_set.name,
             scale=self.scale,
             degradation=self.degradation.name,
-            holds=f"{count} {what}{'s' if count > 1 else ''}",
+            holds=f"{count} {what}{'s' if count > 1 else ''}{each}",
             metrics=self.metrics(),
             rows=tuple(Row(network=name, means=means, items=items) for name, (means, items) in rows),
         )
@@ -156,7 +158,7 @@ def _clips(task: _Task, network: Candidate, placement: Placement) -> tuple[Figur
     items: dict[str, dict[str, float | None]] = {}
     with ExitStack() as stack:
         tallies = {metric.name: stack.enter_context(closing(metric.begin())) for metric in pooled}
-        for clip in find_clips(task.folder):
+        for clip in _chosen(task):
             task.said(f"{task.test_set.name} x{task.scale}, {task.degradation.name}: {network.shown}, {clip.name}")
             cuts: set[int] = set()
             shown = show_enlarged(_checked(task, clip), pipeline, task.degradation, task.scale, cuts)
@@ -171,10 +173,35 @@ def _clips(task: _Task, network: Candidate, placement: Placement) -> tuple[Figur
     return means, items
 
 
+def _chosen(task: _Task) -> list[TestClip]:
+    """The clips of the set, in the order of their names. Raises VidpercError for a name that no clip has."""
+    found = find_clips(task.folder)
+    wanted = task.test_set.clips
+    if wanted is None:
+        return found
+    names = [clip.name for clip in found]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise VidpercError(
+            f"{task.folder}: has no clip {missing[0]}, which `clips` of {task.test_set.name} wants; "
+            f"it has {', '.join(names)}"
+        )
+    return [clip for clip in found if clip.name in wanted]
+
+
 def _checked(task: _Task, clip: TestClip) -> Iterator[tuple[torch.Tensor, int]]:
-    for frame, shot in clip.frames():
+    """The frames of a clip that the set takes. Raises VidpercError, at the end, where there are fewer than it asks."""
+    skip, count = task.test_set.skip, task.test_set.frames
+    taken = 0
+    for frame, shot in islice(clip.frames(), skip, None if count is None else skip + count):
         task.check(str(clip.path), frame)
+        taken += 1
         yield frame, shot
+    if taken < (count or 1):
+        raise VidpercError(
+            f"{clip.path}: got {taken} frames after {skip}, wanted {count or 'some'} for {task.test_set.name}; change "
+            "`frames` or `skip`, or leave the clip out"
+        )
 
 
 def _added(steps: Iterable[tuple[Fraction, Step]], tallies: Iterable[Tally]) -> Iterator[tuple[Fraction, Step]]:

@@ -20,11 +20,16 @@ class TestSet:
 
     name: as tables have it. images: a folder of PNG and JPEG files. videos: a folder of clips, each a video file or a
     folder of its frames in the order of their names. One of both, inside the data folder.
+    clips: of videos alone: the names of those that are taken, a file's without its suffix; left out, all.
+    frames: of videos alone: how many of each clip are taken; left out, all. skip: how many before them are not.
     """
 
     name: str
     images: str | None = None
     videos: str | None = None
+    clips: tuple[str, ...] | None = None
+    frames: int | None = None
+    skip: int = 0
 
     # pytest would take the class for a group of tests.
     __test__ = False
@@ -32,6 +37,14 @@ class TestSet:
     def __post_init__(self) -> None:
         if (self.images is None) == (self.videos is None):
             raise ValueError(f"name: {self.name} wants one folder, of images or of videos")
+        if self.images is not None and (self.clips is not None or self.frames is not None or self.skip):
+            raise ValueError(f"images: {self.name} asks for clips, frames or skip, wanted videos for these")
+        if self.clips is not None and (not self.clips or len(set(self.clips)) < len(self.clips)):
+            raise ValueError(f"clips: got {list(self.clips)}, wanted at least 1 name, each once; left out, all")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"frames: got {self.frames}, wanted at least 1; left out, all")
+        if self.skip < 0:
+            raise ValueError(f"skip: got {self.skip}, wanted 0 or more frames")
 
     @property
     def folder(self) -> str:
