@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,21 @@ def make_clip(
     return path
 
 
-def turned_clip(clip: Path, path: Path, *, degrees: int) -> Path:
-    """Copy the picture of a video with a mark that it is to be turned. Returns the path."""
+def changed_clip(clip: Path, path: Path, change: Callable[[Any], None]) -> Path:
+    """Copy a video whose stream is changed by `change(stream)` before it is written. Returns the path."""
     with av.open(str(clip)) as source, av.open(str(path), "w") as output:
-        video = output.add_stream_from_template(source.streams.video[0])
-        video.set_display_rotation(degrees)
+        places = {stream.index: output.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        change(output.streams.video[0])
         for packet in source.demux():
             if packet.size:
-                packet.stream = video
+                packet.stream = places[packet.stream.index]
                 output.mux(packet)
     return path
+
+
+def turned_clip(clip: Path, path: Path, *, degrees: int) -> Path:
+    """Copy a video with a mark that its picture is to be turned. Returns the path."""
+    return changed_clip(clip, path, lambda stream: stream.set_display_rotation(degrees))
 
 
 def header_only(path: Path) -> Path:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_times, ffprobe_video, picture
+from tests.clips import NO_TEST_DATA, TEST_DATA, changed_clip, ffprobe_times, ffprobe_video, picture
 from vidperc.engine import job as job_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
@@ -138,20 +138,17 @@ def test_an_opaque_gif_has_no_transparency_to_lose(tmp_path):
 def test_how_a_transparent_webm_is_turned_and_its_colours_stay(pool, tmp_path):
     # The decoder that gives the transparency is not told what the container states.
     plain = transparent_clip(tmp_path / "plain.webm", "libvpx-vp9", "yuva420p", {"auto-alt-ref": "0", "crf": "20"})
-    with av.open(str(plain)) as source, av.open(str(tmp_path / "in.webm"), "w") as container:
-        read = source.streams.video[0]
-        stream = container.add_stream_from_template(read, opaque=True)
+
+    def mark(stream):
         stream.metadata["alpha_mode"] = "1"
         stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16
         stream.set_display_rotation(90)
-        for packet in source.demux(read):
-            if packet.size:
-                packet.stream = stream
-                container.mux_one(packet)
-    marks = turned_and_coloured(tmp_path / "in.webm")
+
+    source = changed_clip(plain, tmp_path / "in.webm", mark)
+    marks = turned_and_coloured(source)
     assert marks == [90, "bt2020", "smpte2084"]
     for name in ("out.webm", "out.mkv", "out.mov"):
-        job = Job(source=tmp_path / "in.webm", pipeline=TWICE, output=tmp_path / name, wishes=Wishes(device="cpu"))
+        job = Job(source=source, pipeline=TWICE, output=tmp_path / name, wishes=Wishes(device="cpu"))
         report = run_job(job, pool, Watcher())
         assert turned_and_coloured(report.output) == marks
         assert ("rotation", "kept") in {(fate.field, fate.outcome) for fate in report.fidelity}

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from av.filter.graph import Graph
 
-from tests.clips import decoded_frames, ffprobe_packets, ffprobe_times, ffprobe_video, make_clip
+from tests.clips import (
+    changed_clip,
+    decoded_frames,
+    ffprobe_packets,
+    ffprobe_times,
+    ffprobe_video,
+    make_clip,
+    turned_clip,
+)
 from vidperc.engine import plan as plan_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
@@ -189,19 +197,12 @@ def test_another_size_in_mid_stream_does_not_stop_it(size):
 
 def marked(path, folder, *, rotation=0, mirrored=False):
     """The same clip with a display matrix."""
-    out = folder / "marked.mp4"
-    with av.open(str(path)) as source, av.open(str(out), "w") as container:
-        stream = container.add_stream_from_template(source.streams.video[0])
-        matrix = {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}[rotation]
-        a, b, c, d = (65536 * n for n in matrix)
-        if mirrored:
-            a, c = -a, -c
-        stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                container.mux(packet)
-    return out
+    matrix = {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}[rotation]
+    a, b, c, d = (65536 * n for n in matrix)
+    if mirrored:
+        a, c = -a, -c
+    turn = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return changed_clip(path, folder / "marked.mp4", lambda stream: stream.set_display_matrix(turn))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -242,16 +243,9 @@ def test_the_shape_of_pixels_turns_with_the_picture(pool, tmp_path):
 
 
 def test_an_angle_that_is_no_quarter_is_refused(pool, tmp_path):
-    plain = make_clip(tmp_path / "plain.mp4", frames=2)
-    with av.open(str(plain)) as source, av.open(str(tmp_path / "in.mp4"), "w") as container:
-        stream = container.add_stream_from_template(source.streams.video[0])
-        stream.set_display_rotation(30)
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                container.mux(packet)
+    source = turned_clip(make_clip(tmp_path / "plain.mp4", frames=2), tmp_path / "in.mp4", degrees=30)
     with pytest.raises(VidpercError, match="multiple of 90"):
-        done(tmp_path / "in.mp4", tmp_path / "out.mkv", pool, bake_rotation=True)
+        done(source, tmp_path / "out.mkv", pool, bake_rotation=True)
 
 
 def test_sound_stays_with_fields(pool, tmp_path):

@@ -10,11 +10,13 @@ import pytest
 from tests.clips import (
     NO_TEST_DATA,
     TEST_DATA,
+    changed_clip,
     ffprobe_packets,
     ffprobe_streams,
     ffprobe_times,
     ffprobe_video,
     make_clip,
+    turned_clip,
 )
 from tests.rich_files import make_rich
 from vidperc.engine.job import Job, prepare_job
@@ -46,20 +48,6 @@ def done(source, output, pool, spec=UNCHANGED, **settings):
 
 def fates(report, field):
     return [(fate.subject, fate.outcome) for fate in report.fidelity if fate.field == field]
-
-
-def changed(source, path, change, *, kinds=("video",)):
-    """A copy of a file whose stream is changed by `change(stream)` before it is written."""
-    with av.open(str(source)) as before, av.open(str(path), "w") as after:
-        places = {s.index: after.add_stream_from_template(s, opaque=True) for s in before.streams}
-        for stream in after.streams:
-            if stream.type in kinds:
-                change(stream)
-        for packet in before.demux():
-            if packet.size:
-                packet.stream = places[packet.stream.index]
-                after.mux(packet)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -220,7 +208,7 @@ def test_a_timecode_stays(name, pool, tmp_path):
         stream.codec_context.framerate = 25
         stream.metadata["timecode"] = "01:02:03:04"
 
-    source = changed(make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "in.mp4", mark)
+    source = changed_clip(make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "in.mp4", mark)
     report = done(source, tmp_path / name, pool)
     tags = {key.lower(): value for key, value in ffprobe_video(tmp_path / name)["tags"].items()}
     assert tags["timecode"] == ffprobe_video(source)["tags"]["timecode"] == "01:02:03:04"
@@ -252,7 +240,7 @@ def test_an_excerpt_has_the_timecode_of_its_first_picture(name, pool, tmp_path):
         stream.codec_context.framerate = 25
         stream.metadata["timecode"] = "01:02:03:04"
 
-    source = changed(make_clip(tmp_path / "clip.mp4", frames=50), tmp_path / "in.mp4", mark)
+    source = changed_clip(make_clip(tmp_path / "clip.mp4", frames=50), tmp_path / "in.mp4", mark)
     report = done(source, tmp_path / name, pool, start=Fraction(1))
     tags = {key.lower(): value for key, value in ffprobe_video(tmp_path / name)["tags"].items()}
     assert tags["timecode"] == "01:02:04:04"
@@ -266,7 +254,7 @@ def test_a_rotation_is_kept_or_named(name, turn, pool, tmp_path):
     def mark(stream):
         stream.set_display_rotation(turn["rotation"], hflip=turn.get("hflip", False))
 
-    source = changed(make_clip(tmp_path / "clip.mp4", frames=4), tmp_path / "in.mp4", mark)
+    source = changed_clip(make_clip(tmp_path / "clip.mp4", frames=4), tmp_path / "in.mp4", mark)
     webm = {"encoder_options": {"cpu-used": "8"}} if name.endswith("webm") else {"preset": "ultrafast"}
     report = done(source, tmp_path / name, pool, **webm)
     ((_, outcome),) = fates(report, "rotation")
@@ -283,9 +271,7 @@ def matrix(path):
 
 
 def test_a_rotation_that_is_baked_is_told_and_strict_does_not_mind(pool, tmp_path):
-    source = changed(
-        make_clip(tmp_path / "clip.mp4", frames=4), tmp_path / "in.mp4", lambda stream: stream.set_display_rotation(90)
-    )
+    source = turned_clip(make_clip(tmp_path / "clip.mp4", frames=4), tmp_path / "in.mp4", degrees=90)
     report = done(source, tmp_path / "out.mp4", pool, bake_rotation=True, strict=True)
     assert fates(report, "rotation") == [("video", "converted")]
     video = ffprobe_video(tmp_path / "out.mp4")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clips import (
+    changed_clip,
     decoded_frames,
     ffprobe_packets,
     ffprobe_streams,
@@ -290,16 +291,11 @@ def test_the_tags_of_hdr10_stay_and_so_do_its_ten_bits(suffix, tmp_path):
 
 
 def test_pixel_shape_and_rotation_stay(tmp_path):
-    source = tmp_path / "in.mp4"
-    plain = make_clip(tmp_path / "plain.mp4", frames=10)
-    with av.open(str(plain)) as container, av.open(str(source), "w") as output:
-        stream = output.add_stream_from_template(container.streams.video[0])
+    def mark(stream):
         stream.sample_aspect_ratio = Fraction(4, 3)
         stream.set_display_rotation(90)
-        for packet in container.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                output.mux(packet)
+
+    source = changed_clip(make_clip(tmp_path / "plain.mp4", frames=10), tmp_path / "in.mp4", mark)
     joined = join(source, tmp_path / "out.mp4")
     was, now = ffprobe_video(source), ffprobe_video(joined.output)
     assert now["sample_aspect_ratio"] == was["sample_aspect_ratio"] == "4:3"
@@ -330,44 +326,33 @@ def test_a_shape_of_pixels_that_is_lost_is_told(codec, aspect, lost, tmp_path):
 
 def shaped_clip(path, aspect):
     """A clip whose container states this sample aspect; None leaves it out."""
-    plain = make_clip(path.with_name("plain.mp4"), frames=6)
-    with av.open(str(plain)) as before, av.open(str(path), "w") as after:
-        stream = after.add_stream_from_template(before.streams.video[0])
+
+    def mark(stream):
         if aspect is not None:
             stream.sample_aspect_ratio = aspect
-        for packet in before.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                after.mux(packet)
-    return path
+
+    return changed_clip(make_clip(path.with_name("plain.mp4"), frames=6), path, mark)
 
 
 def test_a_timecode_is_kept(tmp_path):
     """MP4 makes a track of it, and fails at the very end unless the rate of the video is known."""
-    source = make_clip(tmp_path / "clip.mp4", frames=12)
-    with av.open(str(source)) as before, av.open(str(tmp_path / "tagged.mp4"), "w") as after:
-        stream = after.add_stream_from_template(before.streams.video[0], opaque=True)
+
+    def mark(stream):
         stream.codec_context.framerate = 25
         stream.metadata["timecode"] = "01:00:00:00"
-        for packet in before.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                after.mux(packet)
-    join(tmp_path / "tagged.mp4", tmp_path / "out.mp4")
+
+    source = changed_clip(make_clip(tmp_path / "clip.mp4", frames=12), tmp_path / "tagged.mp4", mark)
+    join(source, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as result:
         assert result.streams.video[0].metadata["timecode"] == "01:00:00:00"
 
 
 def test_a_mirrored_picture_stays_mirrored(tmp_path):
     source = make_clip(tmp_path / "clip.mp4", frames=6)
-    with av.open(str(source)) as before, av.open(str(tmp_path / "mirrored.mp4"), "w") as after:
-        stream = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        stream.set_display_rotation(90, hflip=True)
-        for packet in before.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                after.mux(packet)
-    join(tmp_path / "mirrored.mp4", tmp_path / "out.mp4")
-    wanted = probe(tmp_path / "mirrored.mp4").display_matrix
+    mirrored = changed_clip(
+        source, tmp_path / "mirrored.mp4", lambda stream: stream.set_display_rotation(90, hflip=True)
+    )
+    join(mirrored, tmp_path / "out.mp4")
+    wanted = probe(mirrored).display_matrix
     assert wanted is not None and probe(source).display_matrix is None
     assert probe(tmp_path / "out.mp4").display_matrix == wanted
