@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, cast
 
 import torch
@@ -57,8 +57,8 @@ Made by `{command}`.
 
 GMAC: 10^9 multiplications of a network's convolutions for one frame of {size}. Speed: frames of luma that one core
 brings to this size in a second, the bicubic beneath included, from the quickest of {repetitions}, whole or in tiles;
-video is neither read nor written, and recurrent networks are given their motion. Other programs may have been running.
-Processor: {machine}.
+video is neither read nor written, and recurrent networks are given their motion. Seconds are those that the processor
+spent on it, so that other programs take none of them but for the cache. Processor: {machine}.
 
 {costs}
 
@@ -203,7 +203,7 @@ def gigamacs(subject: Subject) -> float | None:
 
 @torch.inference_mode()
 def frames_a_second(subject: Subject, scale: int, precision: Precision, repetitions: int) -> float:
-    """How many frames of luma one core enlarges to OUTPUT in a second: the quickest of so many, in tiles or whole.
+    """How many frames of luma a core enlarges to OUTPUT in a second of its own: the quickest of so many, tiled or not.
 
     The base by bicubic is in it. A recurrent network follows a frame; its motion is not in it.
     """
@@ -215,12 +215,12 @@ def frames_a_second(subject: Subject, scale: int, precision: Precision, repetiti
         model = load_model(subject.model, scale, Placement(precision=precision, tile=tile), detail=subject.detail)
         before = model.follow(luma, still, seen, None)[1] if model.card.recurrent else None
         for _ in range(repetitions):
-            began = perf_counter()
+            began = process_time()
             if before is None:
                 model(luma)
             else:
                 model.follow(luma, still, seen, before)
-            taken.append(perf_counter() - began)
+            taken.append(process_time() - began)
     return 1 / min(taken)
 
 
