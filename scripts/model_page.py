@@ -100,16 +100,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What gets a row: resampling, a network that comes along, or its perceptual twin, at some scales."""
+    """What gets a row: resampling, or a network that comes along, at some scales."""
 
-    shown: str
     model: str
     scales: tuple[int, ...]
-    detail: float = 0.0
 
     @property
     def card(self) -> ModelCard:
-        return find_chain(self.model, self.scales[0], self.detail).cards[0]
+        return find_chain(self.model, self.scales[0]).cards[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +121,10 @@ class Task:
 
 
 def subjects(names: Sequence[str] = NAMES) -> list[Subject]:
-    """Resampling, and the networks of these names with the twins that they have."""
-    found = [Subject(shown=name, model=name, scales=(2, 4)) for name in RESAMPLING]
+    """Resampling, and the networks of these names."""
+    found = [Subject(model=name, scales=(2, 4)) for name in RESAMPLING]
     for name in names:
-        card = shipped_card(name)
-        found.append(Subject(shown=name, model=name, scales=(card.scale,)))
-        if card.twin:
-            found.append(Subject(shown=card.twin, model=name, scales=(card.scale,), detail=1.0))
+        found.append(Subject(model=name, scales=(shipped_card(name).scale,)))
     return found
 
 
@@ -137,14 +132,14 @@ def asked_of(subject: Subject, path: Path) -> dict[str, Any] | None:
     """An evaluation of one subject alone, at its scales; None where the evaluation has none of them."""
     asked = {key: value for key, value in read_yaml(path).data.items() if key != "summary"}
     asked["scales"] = [scale for scale in asked["scales"] if scale in subject.scales]
-    asked["networks"] = [{"model": subject.model, "detail": subject.detail, "label": subject.shown}]
+    asked["networks"] = [{"model": subject.model}]
     return asked if asked["scales"] else None
 
 
 def identity(subject: Subject, path: Path, precision: str) -> str:
     """A hash of all that decides a subject's figures in an evaluation, but for the program and the pictures."""
     card = subject.card
-    facts = json.dumps([card.sha256, card.twin_sha256, precision, asked_of(subject, path)], sort_keys=True)
+    facts = json.dumps([card.sha256, precision, asked_of(subject, path)], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
@@ -172,7 +167,7 @@ def measured(subject: Subject, path: Path, data: Path, task: Task) -> list[dict[
     found: list[dict[str, Any]] = []
     sets = {one["name"]: one for one in asked["sets"]}
     for table in document["tables"]:
-        row, test_set = table["networks"][subject.shown], sets[table["set"]]
+        row, test_set = table["networks"][subject.model], sets[table["set"]]
         about = {"scale": table["scale"], "degradation": table["degradation"]}
         if "videos" not in test_set:
             found.append({**about, "item": table["set"], "holds": table["holds"], "figures": row["mean"]})
@@ -212,7 +207,7 @@ def frames_a_second(subject: Subject, scale: int, precision: Precision, repetiti
     still, seen = torch.zeros(1, 2, *luma.shape[2:]), torch.ones_like(luma)
     taken: list[float] = []
     for tile in (0, TILE_SIDE):
-        model = load_model(subject.model, scale, Placement(precision=precision, tile=tile), detail=subject.detail)
+        model = load_model(subject.model, scale, Placement(precision=precision, tile=tile))
         before = model.follow(luma, still, seen, None)[1] if model.card.recurrent else None
         for _ in range(repetitions):
             began = process_time()
@@ -241,7 +236,7 @@ def costs(shown: Sequence[Subject], repetitions: int) -> Iterator[str]:
         size = [f"{subject.card.parameters:,}", f"{work:.1f}"] if work is not None else ["none", ""]
         for scale in subject.scales:
             speeds = [frames_a_second(subject, scale, precision, repetitions) for precision in precisions]
-            cells = [subject.shown, str(scale), *size, *(f"{speed:.2f}" for speed in speeds)]
+            cells = [subject.model, str(scale), *size, *(f"{speed:.2f}" for speed in speeds)]
             yield "| " + " | ".join(cells) + " |"
 
 
@@ -274,9 +269,9 @@ def page(shown: Sequence[Subject], kept: Mapping[str, Any], task: Task, command:
     """The page as Markdown. kept: the entries of every subject that is shown."""
     places: dict[tuple[int, str, str, str], dict[str, Any]] = {}
     for subject in shown:
-        for entry in chain.from_iterable(kept[subject.shown][path.stem]["found"] for path in task.evaluations):
+        for entry in chain.from_iterable(kept[subject.model][path.stem]["found"] for path in task.evaluations):
             key = (entry["scale"], entry["item"], entry["degradation"], entry["holds"])
-            places.setdefault(key, {})[subject.shown] = entry["figures"]
+            places.setdefault(key, {})[subject.model] = entry["figures"]
     told = {
         "command": command,
         "size": f"{OUTPUT[0]}x{OUTPUT[1]}",
@@ -286,7 +281,7 @@ def page(shown: Sequence[Subject], kept: Mapping[str, Any], task: Task, command:
         "precision": task.precision,
     }
     lines = [HEAD.format(**told)]
-    if any(subject.shown.endswith("-real") for subject in shown):
+    if any(subject.model.endswith("-real") for subject in shown):
         lines.append(OF_REAL)
     for (scale, item, degradation, holds), rows in sorted(places.items(), key=lambda place: place[0][0]):
         lines += ["", f"### x{scale}, {degradation}: {item} ({holds})", "", *table(rows)]
@@ -309,25 +304,25 @@ def make_page(candidates: Sequence[Subject], task: Task, file: Path | None, only
 
     Raises VidpercError for names that there are none of, for a file that is none of figures, and as `vidperc evaluate`.
     """
-    names = [subject.shown for subject in candidates]
+    names = [subject.model for subject in candidates]
     only = only or names
     unknown = [name for name in only if name not in names]
     if unknown:
         raise VidpercError(f"--only: got {unknown[0]}, wanted some of {', '.join(names)}")
     kept = read_figures(file) if file is not None and file.is_file() else {}
     for subject in candidates:
-        parts = kept.setdefault(subject.shown, {})
+        parts = kept.setdefault(subject.model, {})
         for path, data in task.evaluations.items():
             of = identity(subject, path, task.precision)
             if parts.get(path.stem, {}).get("of") == of:
                 continue
             parts.pop(path.stem, None)
-            if subject.shown in only:
+            if subject.model in only:
                 parts[path.stem] = {"of": of, "found": measured(subject, path, data, task)}
                 if file is not None:
                     replace_text(file, json.dumps(kept, indent=1) + "\n")
     whole = {path.stem for path in task.evaluations}
-    shown = [subject for subject in candidates if kept[subject.shown].keys() >= whole]
+    shown = [subject for subject in candidates if kept[subject.model].keys() >= whole]
     return page(shown, kept, task, command)
 
 

@@ -102,13 +102,11 @@ def test_only_some_are_measured_and_the_others_left_out(script, task, tmp_path) 
 
 def test_multiplications_are_those_of_the_layers(script, tmp_path) -> None:
     """fast has 1, 6 and 1 convolutions of 32 channels (docs/networks.md)."""
-    by_name = {subject.shown: subject for subject in script["subjects"]()}
+    by_name = {subject.model: subject for subject in script["subjects"]()}
     per_pixel = 9 * (32 + 6 * 32 * 32 + 32 * 4)
     assert script["gigamacs"](by_name["fast-x2"]) == pytest.approx(per_pixel * 960 * 540 / 1e9)
     assert script["gigamacs"](by_name["bicubic"]) is None
-    mine = script["Subject"](
-        shown="mine", model=str(save_recurrent(tmp_path / "mine.safetensors", settle=5)), scales=(2,)
-    )
+    mine = script["Subject"](model=str(save_recurrent(tmp_path / "mine.safetensors", settle=5)), scales=(2,))
     wide = SHAPE.channels
     inputs = SHAPE.inputs
     per_pixel = 9 * (inputs * wide + SHAPE.depth * wide * wide + wide * (4 + SHAPE.state))

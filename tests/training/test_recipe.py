@@ -88,6 +88,8 @@ def test_a_recipe_writes_a_network_that_runs_and_whose_card_says_how_it_was_made
         path.name,
         *(f"tiny-x2.{what}" for what in ("checkpoint.safetensors", "csv", "html")),
     }
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode, "others may read it, as any file made here"
     card = own_card(path)
     assert card is not None
     assert (card.name, card.scale, card.licence) == ("tiny-x2", 2, "Apache-2.0")

@@ -13,7 +13,12 @@ from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard
 
 # In the order in which they are shown; their weights lie in the folder `shipped`, made by `vidperc train`.
-NAMES = ("fast-x2", "fast-x4", "standard-x2", "standard-x4", "fast-x2-real", "standard-x2-real")
+# fmt: off
+NAMES = (
+    "fast-x2", "fast-x4", "standard-x2", "standard-x4", "fast-x2-real", "standard-x2-real",
+    "standard-x2-perceptual",
+)
+# fmt: on
 
 # The perceptual twin of NAME is NAME-perceptual, and its file lies beside that of NAME.
 TWIN = "-perceptual"

@@ -38,7 +38,11 @@ def replace_safetensors(path: Path, tensors: Mapping[str, Tensor], facts: Mappin
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        partial.touch()
+        mode = partial.stat().st_mode  # as files are made here; safetensors lets nobody else read what it writes
         save_file(dict(tensors), partial, metadata=dict(facts))
+        partial.chmod(mode)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
