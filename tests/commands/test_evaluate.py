@@ -81,7 +81,7 @@ def test_tables_are_printed_and_written(vidperc) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("stills", "--data", "data"), "unknown evaluation 'stills', wanted one of images, vid4"),
+        (("stills", "--data", "data"), "unknown evaluation 'stills', wanted one of held_out, images, vid4"),
         (("mine.yaml", "--data", "absent"), "--data absent: no such folder, wanted the one that holds the sets"),
         (("mine.yaml", "--data", "data", "--json", "f.txt"), "--json f.txt: got the ending .txt, wanted .json"),
         (("mine.yaml", "--data", "data", "--csv", "absent/f.csv"), "absent: no such folder, the figures cannot be"),
