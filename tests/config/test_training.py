@@ -86,8 +86,7 @@ def test_a_built_in_recipe_starts_from_a_network_as_wide_and_no_deeper(name: str
     if recipe.start_from is None:
         return
     start = load_recipe(Path(recipe.start_from).stem)
-    # A twin begins with its own network, which may have begun with one for twice the size.
-    assert start.start_from is None or name == f"{start.name}-perceptual"
+    assert start.start_from is None
     assert start.name in recipe.data
     assert start.network.channels == recipe.network.channels
     assert start.network.depth <= recipe.network.depth

@@ -13,7 +13,6 @@ from tests.clips import TEST_DATA
 from vidperc.models import luma as luma_module
 from vidperc.models.luma import FoldedConv, LumaShape, RunningLuma, TrainableLuma, convolve_relu
 from vidperc.models.own_card import shipped_path
-from vidperc.models.precision import training_precision
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -168,14 +167,12 @@ def test_training_is_in_bfloat16_only_where_the_processor_has_it(
     found: dict[str, bool], wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
-    training_precision.cache_clear()
     computed: list[torch.dtype] = []
     made = network()
     monkeypatch.setattr(
         luma_module, "convolve_relu", lambda x, *rest: computed.append(x.dtype) or convolve_relu(x, *rest)
     )
     details = made(frame())
-    training_precision.cache_clear()
     assert set(computed) == {wanted} and details.dtype == torch.float32
 
 

@@ -113,11 +113,12 @@ def test_after_an_interruption_it_makes_the_same(data: Path, monkeypatch: pytest
     assert "tiny.checkpoint.safetensors: going on from step 2 of 4" in said
     one, other = load_file(whole), load_file(path)
     assert all(torch.equal(one[name], other[name]) for name in one)
-    logs = [read_rows(data / folder / "tiny.csv") for folder in ("whole", "made")]
-    assert [[(row.step, row.loss, row.figures) for row in log] for log in logs] == 2 * [
-        [(row.step, row.loss, row.figures) for row in logs[0]]
-    ]
-    assert [row.step for row in logs[0]] == [1, 2, 3, 4]
+    log, other_log = (
+        [(row.step, row.loss, row.figures) for row in read_rows(data / folder / "tiny.csv")]
+        for folder in ("whole", "made")
+    )
+    assert log == other_log
+    assert [step for step, *_ in log] == [1, 2, 3, 4]
 
 
 def test_its_log_is_that_of_every_training(data: Path) -> None:

@@ -40,8 +40,13 @@ def train_network(
     try:
         with joined_processes("cpu") as processes:
             say = _say if processes.first else _say_nothing
-            how: Any = {"threads": threads, "say": say, "command": command}
-            how |= {"tensorboard": tensorboard, "processes": processes}
+            how: Any = {
+                "threads": threads,
+                "say": say,
+                "command": command,
+                "tensorboard": tensorboard,
+                "processes": processes,
+            }
             if isinstance(recipe, Own3dRecipe):
                 made = follow_own3d(recipe, data, folder, **how)
             elif isinstance(recipe, ConsistencyRecipe):

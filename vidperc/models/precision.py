@@ -32,7 +32,6 @@ def fast_precision(device: str) -> Precision:
     return "bfloat16" if _seconds(torch.float32) > _WORTH_IT * _seconds(torch.bfloat16) else "float32"
 
 
-@functools.cache
 def training_precision(device: torch.device) -> torch.dtype:
     """What our networks compute in while they learn: bfloat16 where the device has instructions for it, else float32.
 
