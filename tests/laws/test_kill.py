@@ -7,13 +7,21 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import psutil
 import pytest
 
 from tests.clips import decoded_frames, make_clip
+from vidperc.engine import pool as pools
+from vidperc.engine.job import Job
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.run import Watcher, run_job
+from vidperc.pipeline import PipelineSpec
+from vidperc.stages.upscale import Upscale
 
 STRIKES = 10
+PATIENCE = 300  # seconds for a job of seconds
 
 # Segments one after another, so that a kill often finds the first finished and the second running.
 ONE = ("--workers", "1")
@@ -68,19 +76,56 @@ def test_ten_kills_at_random_moments_change_no_frame(clip, unkilled, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"], "nothing is left but the output"
 
 
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a job to end; one that hangs fails the test with what all its threads were at."""
+    try:
+        process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.send_signal(signal.SIGABRT)
+        pytest.fail(f"the job did not end: {process.communicate()[1].decode(errors='replace')}")
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_costs_only_its_segment(clip, unkilled, tmp_path):
     output, report = tmp_path / "out.mp4", tmp_path / "report.json"
-    process = subprocess.Popen(command(clip, output, "--report", str(report)), stderr=subprocess.PIPE)
-    started = False
-    while not started:
+    process = subprocess.Popen(
+        command(clip, output, "--report", str(report)),
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+    )
+    deadline = monotonic() + PATIENCE
+    while not any(tmp_path.glob("out.mp4.vidperc-*/*.partial.mkv")):
         assert process.poll() is None
-        started = any(tmp_path.glob("out.mp4.vidperc-*/*.partial.mkv"))
+        if monotonic() > deadline:
+            ended(process)
+        sleep(0.01)
     workers = psutil.Process(process.pid).children()
     assert workers
     workers[-1].kill()
-    process.communicate()
+    ended(process)
     assert process.returncode == 0
     (job,) = json.loads(report.read_text())["jobs"]
     assert job["crashed_workers"] == 1
     assert decoded_frames(output) == decoded_frames(unkilled[0])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing can stop a process there")
+def test_a_worker_that_hangs_is_ended_and_its_segment_done_again(clip, unkilled, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(pools, "HUNG_AFTER", 3)
+    stopped: list[psutil.Process] = []
+
+    class Stop(Watcher):
+        def progressed(self, frames, seconds):
+            if frames and not stopped:
+                stopped.append(psutil.Process().children()[-1])
+                stopped[0].suspend()
+
+    job = Job(source=clip, pipeline=PipelineSpec("upscale", "", (Upscale(scale=2),)), output=tmp_path / "out.mp4")
+    with WorkerPool() as pool:
+        report = run_job(job, pool, Stop())
+        assert stopped
+        assert not stopped[0].is_running()
+    assert report.crashed_workers == 1
+    assert "a worker did nothing for 3 seconds" in caplog.text
+    assert decoded_frames(tmp_path / "out.mp4") == decoded_frames(unkilled[0])

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
+from time import perf_counter
 from typing import BinaryIO
 
 import psutil
@@ -33,6 +34,9 @@ KEPT_HEAP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": s
 # A task that took this many workers down with it is not tried again.
 MAX_CRASHES = 3
 
+# Seconds without any processor time after which a worker with a task hangs: native decoders can wait for themselves.
+HUNG_AFTER = 120
+
 
 class WorkerBug(RuntimeError):
     """A worker met an error of ours; carries its traceback."""
@@ -47,6 +51,8 @@ class _Worker:
     process: subprocess.Popen[bytes]
     inbox: BinaryIO
     task: int | None = None
+    cpu: float = 0.0  # seconds, when it was last looked at
+    idle: int = 0  # looks, one a second, between which it did nothing
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ class WorkerPool:
         waiting = deque(range(len(tasks)))
         crashes: dict[int, int] = {}
         finished = 0
+        looked = perf_counter()
         try:
             self.start(min(workers, len(tasks)))
             while finished < len(tasks):
@@ -158,6 +165,9 @@ class WorkerPool:
                     event = None
                 if tick is not None:
                     tick()
+                if perf_counter() - looked >= 1:
+                    looked = perf_counter()
+                    self._end_hung()
                 if event is None or event.worker not in self._workers:
                     continue
                 place = event.worker.task
@@ -168,7 +178,7 @@ class WorkerPool:
                         crashes[place] = crashes.get(place, 0) + 1
                         if crashes[place] >= MAX_CRASHES:
                             raise VidpercError(
-                                f"part {place + 1} of {len(tasks)}: {MAX_CRASHES} workers crashed on it "
+                                f"part {place + 1} of {len(tasks)}: {MAX_CRASHES} workers crashed or hung on it "
                                 f"(exit code {event.worker.process.returncode}), perhaps for lack of memory or in a "
                                 f"native library; try --workers 1, or a smaller --tile"
                             )
@@ -193,8 +203,21 @@ class WorkerPool:
             raise
         return sum(crashes.values())
 
+    def _end_hung(self) -> None:
+        """Kill the workers that hang; their tasks are then done again, as after any crash."""
+        for worker in self._workers:
+            with contextlib.suppress(psutil.Error):  # it has just died
+                times = psutil.Process(worker.process.pid).cpu_times()
+                worker.idle = worker.idle + 1 if worker.task is not None and sum(times[:2]) == worker.cpu else 0
+                worker.cpu = sum(times[:2])
+            # Counted, not timed: a job that was stopped, or a machine that slept, goes on where it was.
+            if worker.idle >= HUNG_AFTER:
+                log.warning("a worker did nothing for %d seconds and is ended; another does its part again", HUNG_AFTER)
+                worker.idle = 0
+                worker.process.kill()
+
     def _replace(self, worker: _Worker) -> None:
-        worker.process.wait()
+        _stop([worker])
         self._workers[self._workers.index(worker)] = self._spawn()
 
     def memory(self) -> int:
