@@ -15,8 +15,9 @@ from vidperc.config.upscale import upscale_pipeline
 from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
 from vidperc.engine.estimate import estimate
-from vidperc.engine.job import Job, prepare_job
+from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
+from vidperc.engine.prepare_job import prepare_job
 from vidperc.engine.run import Interrupted, Watcher, run_job
 from vidperc.models.own_card import own_card, twin_path
 from vidperc.pipeline import PipelineSpec

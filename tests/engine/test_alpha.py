@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, changed_clip, ffprobe_times, ffprobe_video, picture
-from vidperc.engine import job as job_module
+from vidperc.engine import ready as ready_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
@@ -85,7 +85,7 @@ def test_transparency_is_enlarged_and_kept(
     codec, pix_fmt, name, settings, decoder, by_way_of_rgb, pool, tmp_path, monkeypatch
 ):
     if by_way_of_rgb:
-        monkeypatch.setattr(job_module, "_luma_layout", lambda ready: "")
+        monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
     source = transparent_clip(tmp_path / f"in.{'mkv' if codec in ('ffv1', 'libvpx-vp9') else 'mov'}", codec, pix_fmt)
     report = done(source, tmp_path / name, pool, **settings)
     assert [fate.outcome for fate in report.fidelity if fate.field == "transparency"] == ["kept"]

@@ -15,10 +15,11 @@ from vidperc.engine import cuts as cuts_module
 from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
 from vidperc.engine.cuts import CutChoice
-from vidperc.engine.job import Job, prepare_job
+from vidperc.engine.job import Job
 from vidperc.engine.journal import Journal
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.prepare_job import prepare_job
 from vidperc.engine.run import Interrupted, Watcher, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
@@ -199,7 +200,7 @@ def test_what_decides_the_cuts_decides_the_job_where_they_matter(job, pool, tmp_
 def test_a_plan_from_before_there_were_cuts_is_read(job, pool, tmp_path):
     import json
 
-    from vidperc.engine.job import make_plan
+    from vidperc.engine.ready import make_plan
 
     ready = prepare_job(job, pool)
     with Journal(job.output, ready.key) as journal:

@@ -15,10 +15,11 @@ from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
 from vidperc.engine.clips import Pictures, clips_of
 from vidperc.engine.guide import Guided, GuideVideo, guided
-from vidperc.engine.job import Job, prepare_job
+from vidperc.engine.job import Job
 from vidperc.engine.journal import Journal
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.prepare_job import prepare_job
 from vidperc.engine.run import Interrupted, Watcher, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_video, make_clip
-from vidperc.engine import job as job_module
+from vidperc.engine import ready as ready_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
@@ -182,7 +182,7 @@ def first_luma(path):
 @pytest.mark.parametrize("by_way_of_rgb", [False, True])
 def test_a_ramp_in_pq_keeps_its_order_and_its_codes(by_way_of_rgb, pool, tmp_path, monkeypatch):
     if by_way_of_rgb:
-        monkeypatch.setattr(job_module, "_luma_layout", lambda ready: "")
+        monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
     source = ramp(tmp_path / "in.mkv")
     for spec, name in ((UNCHANGED, "same.mkv"), (TWICE, "twice.mkv")):
         done(source, tmp_path / name, pool, spec, codec="ffv1", preset=None)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_times, ffprobe_video
-from vidperc.engine import job as job_module
+from vidperc.engine import ready as ready_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
@@ -112,7 +112,7 @@ FORMATS = [name + depth for name in ("yuv420p", "yuv422p", "yuv444p", "gray") fo
 @pytest.mark.parametrize("matrix", MATRICES, ids=MATRICES.values())
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 def test_a_real_clip_keeps_its_codes_by_way_of_rgb(pix_fmt, matrix, full_range, pictures, pool, tmp_path, monkeypatch):
-    monkeypatch.setattr(job_module, "_luma_layout", lambda ready: "")
+    monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
     source = written(tmp_path / "in.mkv", pictures, pix_fmt, matrix, full_range)
     output = passed(source, pool, tmp_path)
     before, after = (planes(path, pix_fmt, *SIZE) for path in (source, output))

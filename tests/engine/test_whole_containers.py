@@ -19,9 +19,10 @@ from tests.clips import (
     turned_clip,
 )
 from tests.rich_files import make_rich
-from vidperc.engine.job import Job, prepare_job
+from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.prepare_job import prepare_job
 from vidperc.engine.run import Watcher, run_job
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidperc.config.finetune import adapt_recipe, start_of
-from vidperc.engine.job import Job, with_models
+from vidperc.engine.job import Job
 from vidperc.engine.plan import usable_cores
+from vidperc.engine.prepare_job import with_models
 from vidperc.errors import VidpercError
 from vidperc.models.zoo import find_card, find_chain
 from vidperc.stages.upscale import Upscale

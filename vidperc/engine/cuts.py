@@ -18,7 +18,8 @@ from vidperc.video.probe import VideoInfo
 from vidperc.video.scan import find_cuts
 
 if TYPE_CHECKING:
-    from vidperc.engine.job import Job, Ready
+    from vidperc.engine.job import Job
+    from vidperc.engine.ready import Ready
     from vidperc.engine.run import Watcher
 
 AUTO_CUTS, NO_CUTS = "auto", "none"

@@ -23,8 +23,9 @@ from vidperc.video.y4m import verify_y4m, y4m_frames, y4m_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vidperc.engine.job import Job, Ready
+    from vidperc.engine.job import Job
     from vidperc.engine.plan import Plan
+    from vidperc.engine.ready import Ready
 
 
 @dataclass(frozen=True, kw_only=True)

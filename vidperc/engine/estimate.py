@@ -8,11 +8,13 @@ from pathlib import Path
 from time import perf_counter
 
 from vidperc.engine.cuts import must_find_cuts
-from vidperc.engine.job import Job, Ready, make_plan, prepare_job
+from vidperc.engine.job import Job
 from vidperc.engine.journal import Rendered
 from vidperc.engine.memory import PARENT_BYTES
 from vidperc.engine.plan import plan_segments, usable_cores
 from vidperc.engine.pool import WorkerPool
+from vidperc.engine.prepare_job import prepare_job
+from vidperc.engine.ready import Ready, make_plan
 from vidperc.engine.worker import RenderTask
 
 # The probe renders this many frames at most, taken from the middle of the video.

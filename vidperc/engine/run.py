@@ -10,10 +10,12 @@ from time import perf_counter
 
 from vidperc.engine.cuts import cuts_for_plan
 from vidperc.engine.delivery import Outflow, deliver, is_there, put_in_place
-from vidperc.engine.job import Job, Ready, make_plan, prepare_job, warnings
+from vidperc.engine.job import Job
 from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity
 from vidperc.engine.plan import Plan, Segment
 from vidperc.engine.pool import DiskFull, WorkerPool
+from vidperc.engine.prepare_job import prepare_job
+from vidperc.engine.ready import Ready, make_plan, warnings
 from vidperc.engine.report import JobReport, stream_report
 from vidperc.engine.worker import Progress, RenderTask
 from vidperc.errors import VidpercError
