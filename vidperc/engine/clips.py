@@ -24,7 +24,7 @@ from vidperc.ops.color import (
 from vidperc.ops.layout import LAYOUTS, PixelLayout
 from vidperc.ops.resize import resize
 from vidperc.ops.turn import NO_TURN, Turn, turned
-from vidperc.video.planes import frame_planes, layout_of
+from vidperc.video.planes import Plane, frame_planes, layout_of
 from vidperc.video.source import Decoded
 
 
@@ -109,10 +109,11 @@ def _rgb(planes: list[Tensor], layout: PixelLayout, color: Color) -> Tensor:
 
 
 def _planes(decoded: Decoded, layout: PixelLayout, pictures: Pictures, reformatter: VideoReformatter) -> list[Tensor]:
-    return [
-        torch.from_numpy(plane).to(pictures.device)  # pyright: ignore[reportUnknownMemberType]
-        for plane in frame_planes(decoded.frame, layout, reformatter)
-    ]
+    planes = [torch.from_numpy(plane) for plane in frame_planes(decoded.frame, layout, reformatter)]
+    if torch.device(pictures.device).type != "cuda":
+        return [plane.to(pictures.device) for plane in planes]
+    # From memory that stays in its place the GPU fetches by itself, while this thread goes on.
+    return [plane.pin_memory().to(pictures.device, non_blocking=True) for plane in planes]
 
 
 def _clip(pending: list[_Picture], shot: int, pictures: Pictures) -> Clip:
@@ -144,6 +145,38 @@ def planes_of(clip: Clip, index: int, layout: PixelLayout, color: Color) -> list
         opaque = torch.ones_like(clip.frames[index, :1])
         planes.append(alpha_to_plane(opaque if clip.alpha is None else clip.alpha[index], layout))
     return planes
+
+
+def on_host(pictures: Iterable[tuple[list[Tensor], int]], device: str) -> Iterator[tuple[list[Plane], int]]:
+    """Finished planes and their pts, as arrays.
+
+    From a GPU they come over on a stream of their own, one picture behind, while the next one is computed.
+    """
+    if torch.device(device).type != "cuda":
+        for planes, pts in pictures:
+            yield [plane.cpu().numpy() for plane in planes], pts
+        return
+    copying = torch.cuda.Stream(device)
+    on_its_way: tuple[list[Tensor], int, torch.cuda.Event] | None = None
+    for planes, pts in pictures:
+        copying.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(copying):
+            hosts = [torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True) for plane in planes]
+            for host, plane in zip(hosts, planes, strict=True):
+                host.copy_(plane, non_blocking=True)
+                plane.record_stream(copying)  # its memory is not given away before
+            arrived = torch.cuda.Event()
+            arrived.record(copying)
+        if on_its_way is not None:
+            yield _arrived(*on_its_way)
+        on_its_way = hosts, pts, arrived
+    if on_its_way is not None:
+        yield _arrived(*on_its_way)
+
+
+def _arrived(planes: list[Tensor], pts: int, arrived: torch.cuda.Event) -> tuple[list[Plane], int]:
+    arrived.synchronize()
+    return [plane.numpy() for plane in planes], pts
 
 
 def _colour_planes(clip: Clip, index: int, layout: PixelLayout, color: Color) -> list[Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter, process_time, thread_time
 from typing import TYPE_CHECKING
 
-from vidperc.engine.clips import Pictures, clips_of, planes_of
+from vidperc.engine.clips import Pictures, clips_of, on_host, planes_of
 from vidperc.engine.guide import guided
 from vidperc.engine.journal import Rendered, Sidecar, sha256_of
 from vidperc.engine.memory import READ_AHEAD_BYTES
@@ -25,6 +25,7 @@ from vidperc.video.source import Counts, Decoded
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,16 @@ def _render(
         sample_aspect=plan.sample_aspect,
     ) as encoder:
 
+        def finished() -> Iterator[tuple[list[Tensor], int]]:
+            for clip in pipeline(clips_of(frames, _pictures(plan), segment.shot)):
+                ready = [
+                    (planes_of(clip, index, layout, color), pts)
+                    for index, pts in enumerate(clip.pts)
+                    if segment.emits(pts)
+                ]
+                del clip  # its tensors are four times as large as the planes, and encoding needs memory too
+                yield from ready
+
         def encode_one(item: tuple[list[Plane], int]) -> None:
             arrays, pts = item
             encoder.encode(arrays, pts, captions.pop(pts, None))
@@ -132,16 +143,9 @@ def _render(
                 encode_one(item)
 
         with Inline(encode_one, here) if alone else Consumer(encode_all, READ_AHEAD_BYTES, encode) as sink:
-            for clip in pipeline(clips_of(frames, _pictures(plan), segment.shot)):
-                ready = [
-                    ([plane.cpu().numpy() for plane in planes_of(clip, index, layout, color)], pts)
-                    for index, pts in enumerate(clip.pts)
-                    if segment.emits(pts)
-                ]
-                del clip  # its tensors are four times as large as the planes, and encoding needs memory too
-                for arrays, pts in ready:
-                    sink.put((arrays, pts), sum(array.nbytes for array in arrays))
-                    emitted.append(pts)
+            for arrays, pts in on_host(finished(), plan.placement.device):
+                sink.put((arrays, pts), sum(array.nbytes for array in arrays))
+                emitted.append(pts)
                 if report is not None and perf_counter() - reported > REPORT_EVERY:
                     reported = perf_counter()
                     report(len(emitted), seconds())
