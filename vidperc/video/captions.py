@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vidperc.video.fates import Fate
+from vidperc.video.side_data import side_data
 from vidperc.video.source import read_frames
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ def carries_captions(packet: bytes) -> bool:
 def has_captions(frame: VideoFrame) -> bool:
     """Whether captions are in a frame."""
     try:
-        data: Any = frame.side_data
+        return "A53_CC" in side_data(frame)
     except ValueError:  # PyAV gives up on all side data when it does not know the type of one
         return False
-    return data.get("A53_CC") is not None
 
 
 def carrier(frame: VideoFrame) -> VideoFrame | None:
@@ -45,7 +45,7 @@ def carrier(frame: VideoFrame) -> VideoFrame | None:
 def _has_second_view(frame: VideoFrame) -> bool:
     """Whether a frame is one of two views, as spatial video has them (MV-HEVC)."""
     try:
-        _ = frame.side_data
+        side_data(frame)
     except ValueError as error:  # AV_FRAME_DATA_VIEW_ID, a type that PyAV does not know
         return str(error).startswith("29 ")
     return False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vidperc.video.side_data import side_data
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -60,15 +62,14 @@ class HdrMetadata:
 def hdr_metadata(frame: VideoFrame) -> HdrMetadata:
     """The HDR metadata of a frame."""
     try:
-        data: Any = frame.side_data  # a mapping whose iterator gives the values
-        names = [str(item.type.name) for item in data]
+        data = side_data(frame)
     except ValueError:  # PyAV gives up on all side data when it does not know the type of one
         return HdrMetadata()
     mastering, light = data.get("MASTERING_DISPLAY_METADATA"), data.get("CONTENT_LIGHT_LEVEL")
     return HdrMetadata(
-        mastering=None if mastering is None else _mastering(bytes(mastering)),
-        light=None if light is None else struct.unpack_from("<2I", bytes(light)),
-        unwritten=tuple(dict.fromkeys(_UNWRITTEN[name] for name in names if name in _UNWRITTEN)),
+        mastering=None if mastering is None else _mastering(mastering),
+        light=None if light is None else struct.unpack_from("<2I", light),
+        unwritten=tuple(dict.fromkeys(_UNWRITTEN[name] for name in data if name in _UNWRITTEN)),
     )
 
 

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import av.error
 from av.video.frame import VideoFrame
@@ -18,6 +18,7 @@ from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
 from vidperc.video.images import IMAGES, check_images, image_paths, is_images
 from vidperc.video.opening import Limits, check_header, check_limits, open_input, video_stream
+from vidperc.video.side_data import side_data
 from vidperc.video.siting import stated_siting
 
 if TYPE_CHECKING:
@@ -211,12 +212,12 @@ def _transparent(frame: VideoFrame, codec: str) -> bool:
 def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     """How a player turns and mirrors a frame, as VideoInfo has it."""
     try:
-        item = cast("dict[str, Any]", frame.side_data).get("DISPLAYMATRIX")
+        item = side_data(frame).get("DISPLAYMATRIX")
     except ValueError:  # PyAV gives up on all side data when it does not know the type of one; the angle remains
         return None
     if item is None:
         return None
-    turned = struct.unpack("<9i", bytes(item))
+    turned = struct.unpack("<9i", item)
     return (*turned[:6], 0, 0, turned[8])  # without the shift, which counts pixels of the source's size
 
 
