@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.clips import NO_TEST_DATA, TEST_DATA, changed_clip, ffprobe_times, ffprobe_video, picture
 from vidperc.engine import ready as ready_module
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 TWICE = PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=2),))
+ONCE = PipelineSpec("upscale", "", (Upscale(model="bicubic", scale=1),))
 WIDTH, HEIGHT, FRAMES = 96, 64, 6
 
 
@@ -61,8 +63,8 @@ def shown_opacity(path, width, height, decoder=()):
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width) / 255
 
 
-def done(source, output, pool, **settings):
-    job = Job(source=source, pipeline=TWICE, output=output, workers=1, wishes=Wishes(device="cpu"), **settings)
+def done(source, output, pool, pipeline=TWICE, **settings):
+    job = Job(source=source, pipeline=pipeline, output=output, workers=1, wishes=Wishes(device="cpu"), **settings)
     return run_job(job, pool, Watcher())
 
 
@@ -133,6 +135,38 @@ def test_an_opaque_gif_has_no_transparency_to_lose(tmp_path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert not probe(tmp_path / "in.gif").alpha
+
+
+def with_palette(path, transparent=None):
+    """A picture of 16 colours, of which `transparent` says how opaque they are, or the number of one that is not."""
+    shown = Image.fromarray(picture(0, 64, 48)).quantize(16)
+    shown.save(path, **({} if transparent is None else {"transparency": transparent}))
+    return path
+
+
+@pytest.mark.parametrize("transparent", [3, bytes([255, 128, 0])])
+def test_transparent_colours_of_a_palette_are_kept(transparent, pool, tmp_path):
+    source = with_palette(tmp_path / "in.png", transparent)
+    report = done(source, tmp_path / "out.png", pool, pipeline=ONCE, strict=True)
+    assert [fate.outcome for fate in report.fidelity if fate.field == "transparency"] == ["kept"]
+    was, got = Image.open(source).convert("RGBA"), Image.open(tmp_path / "out.png")
+    assert np.array_equal(np.asarray(got), np.asarray(was))
+    report = done(source, tmp_path / "out.mp4", pool)
+    assert [fate.outcome for fate in report.fidelity if fate.field == "transparency"] == ["dropped"]
+
+
+def test_transparency_of_a_later_palette_is_kept(pool, tmp_path):
+    (tmp_path / "in").mkdir()
+    with_palette(tmp_path / "in" / "1.png")
+    with_palette(tmp_path / "in" / "2.png", 3)
+    done(tmp_path / "in", tmp_path / "out", pool)
+    opaque = [np.asarray(Image.open(path))[..., 3].min() for path in sorted((tmp_path / "out").iterdir())]
+    assert opaque == [255, 0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_an_opaque_palette_gets_no_transparency(suffix, tmp_path):
+    assert not probe(with_palette(tmp_path / f"in{suffix}")).alpha
 
 
 def test_how_a_transparent_webm_is_turned_and_its_colours_stay(pool, tmp_path):

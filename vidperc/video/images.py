@@ -182,6 +182,12 @@ def read_header(path: Path) -> ImageHeader:
     return ImageHeader(kind, width, height, {str(key): value for key, value in notes.items()})
 
 
+def sees_through(path: Path) -> bool:
+    """Whether some colour of an image's palette is transparent. Raises VidpercError as read_header() does."""
+    stated = read_header(path).notes.get("transparency")  # the number of the only one, or how opaque each is
+    return isinstance(stated, int) or (isinstance(stated, bytes) and min(stated, default=255) < 255)
+
+
 def _kind(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         with path.open("rb") as file:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av.error
+import numpy as np
 from av.video.frame import VideoFrame
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
-from vidperc.video.images import IMAGES, check_images, image_paths, is_images
+from vidperc.video.images import IMAGES, check_images, image_paths, is_images, sees_through
 from vidperc.video.opening import Limits, check_header, check_limits, open_input, video_stream
 from vidperc.video.side_data import side_data
 from vidperc.video.siting import stated_siting
@@ -122,7 +124,7 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             rotation=stated.rotation,
             display_matrix=display_matrix(stated),
             interlaced=frame.interlaced_frame,
-            alpha=_transparent(frame, context.name),
+            alpha=_transparent(frame, context.name, images),
             color=color,
             seconds=float(len(images) / ticks) if images else _seconds(container, stream),
             hdr=hdr_metadata(stated),
@@ -200,13 +202,18 @@ def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
 _KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 
 
-def _transparent(frame: VideoFrame, codec: str) -> bool:
-    """Whether frames may have transparency; all GIFs could, few do, and those that do begin with it."""
+def _transparent(frame: VideoFrame, codec: str, images: Sequence[Path]) -> bool:
+    """Whether frames may have transparency; all GIFs could, few do, and those that do begin with it.
+
+    images: all of them; each PNG with a palette has one of its own.
+    """
+    if frame.format.has_palette:
+        # Only PNG states how opaque the colours of a palette are; for others FFmpeg leaves any number there.
+        palette = np.frombuffer(cast("bytes", frame.planes[1]), np.uint32)  # a buffer, which the stubs do not say
+        return codec in ("png", "apng") and (bool((palette >> 24 < 255).any()) or any(map(sees_through, images)))
     if not any(component.is_alpha for component in frame.format.components):
         return False
-    return (not frame.format.has_palette and codec != "gif") or bool(
-        (frame.to_ndarray(format="rgba")[..., 3] < 255).any()
-    )
+    return codec != "gif" or bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
