@@ -15,7 +15,7 @@ from vidperc.video.bare import PNG
 from vidperc.video.fates import Copied
 from vidperc.video.images import image_paths, is_images, read_header, verify_images
 from vidperc.video.output import Part, packets_of, write_output
-from vidperc.video.png import job_chunk, notes_chunks, with_chunks
+from vidperc.video.png import is_plain_text, job_chunk, notes_chunks, text_chunks, with_chunks
 from vidperc.video.read_back import read_back
 from vidperc.video.verify import verify_output
 from vidperc.video.y4m import verify_y4m, y4m_frames, y4m_header
@@ -124,7 +124,8 @@ def _images(job: Job, ready: Ready, plan: Plan, parts: Sequence[Part], partial: 
         for pts, content in zip(part.packet_pts, packets_of(part.path), strict=True):
             notes = read_header(sources[pts]).notes if sources else {}
             path = partial / ready.names[pts] if ready.place.folder else partial
-            path.write_bytes(with_chunks(content, [job_chunk(ready.key), *notes_chunks(notes)]))
+            texts = filter(is_plain_text, text_chunks(sources[pts])) if sources else ()
+            path.write_bytes(with_chunks(content, [job_chunk(ready.key), *notes_chunks(notes), *texts]))
             written.append(path)
     joined = perf_counter()
     verify_images(partial, written, size=(plan.width, plan.height))

@@ -16,6 +16,10 @@ JOB_KEYWORD = b"VIDPERC_JOB"
 # Of the colours; a profile stands in for them.
 COLOR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"cICP", b"cHRM", b"gAMA"})
 
+TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+
+XMP_KEYWORD = "XML:com.adobe.xmp"
+
 Chunk = tuple[bytes, bytes]  # type and content
 
 
@@ -56,6 +60,36 @@ def notes_chunks(notes: Mapping[str, object]) -> list[Chunk]:
     if isinstance(exif, bytes) and exif:
         found.append((b"eXIf", _upright(exif)))
     return found
+
+
+def text_chunks(path: Path) -> list[Chunk]:
+    """The texts of a file as they are written, but for the mark of a job; none where it is no PNG."""
+    found: list[Chunk] = []
+    with path.open("rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            return found
+        while len(start := file.read(8)) == 8 and not start.endswith(b"IEND"):
+            size, kind = struct.unpack(">I4s", start)
+            if kind not in TEXT_CHUNKS:
+                file.seek(size + 4, 1)  # pictures are large, and texts may come behind them
+                continue
+            content = file.read(size)
+            file.seek(4, 1)
+            if not content.startswith(JOB_KEYWORD + b"\0"):
+                found.append((kind, content))
+    return found
+
+
+def text_keyword(chunk: Chunk) -> str:
+    """What a text is about: "Title", "Author"."""
+    keyword = chunk[1].partition(b"\0")[0][:79].decode("latin-1")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in keyword)
+
+
+def is_plain_text(chunk: Chunk) -> bool:
+    """Whether a text is true of an enlarged picture: XMP, and EXIF as text, may want it turned, which it was."""
+    keyword = text_keyword(chunk)
+    return keyword != XMP_KEYWORD and not keyword.startswith("Raw profile type ")
 
 
 def _upright(exif: bytes) -> bytes:
