@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from av.video.format import VideoFormat
+
 from vidperc.ops.layout import PixelLayout
+from vidperc.video.bare import FORMS
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Fate
@@ -19,17 +22,18 @@ def container_fate(source: VideoInfo, output: Path, *, asked: bool, codec: str) 
     """Whether the output has the source's container. asked: the user named the output."""
     suffix, had = output.suffix.lower(), source.path.suffix.lower()
     made = CONTAINERS.get(suffix, suffix)
+    kind = "animated PNG" if source.container == "apng" else had or source.container
     if CONTAINERS.get(had) == made:
         yield Fate(subject="file", field="container", outcome="kept")
     elif asked:
-        reason = f"{had or source.container} to {made}, as -o says"
+        reason = f"{kind} to {made}, as -o says"
         yield Fate(subject="file", field="container", outcome="converted", reason=reason, asked=True)
     elif had in CONTAINERS:
         yield _changed("file", "container", f"{CONTAINERS[had]} to {made}, for {CONTAINERS[had]} cannot hold {codec}")
+    elif kind in FORMS:
+        yield _changed("file", "container", f"{kind} to {made}, which holds most; -o with a name in {kind} keeps it")
     else:
-        yield _changed(
-            "file", "container", f"{had or source.container} to {made}, which holds most; {had} is not written"
-        )
+        yield _changed("file", "container", f"{kind} to {made}, which holds most; {kind} is not written")
 
 
 def time_fate(source: VideoInfo, origin: int, output: Path) -> Iterator[Fate]:
@@ -77,7 +81,7 @@ def picture_fates(source: VideoInfo, encoder: EncoderSettings, output: Path) -> 
         yield _lost("depth", f"{source.bits} bits become {made.bits}, as {encoder.pix_fmt} holds; {another}")
     else:
         yield _kept("depth")
-    if was.rgb and not made.rgb:
+    if was.rgb and not made.rgb and not _grey(source.pix_fmt):
         yield _changed("video", "chroma", f"RGB becomes {encoder.pix_fmt}, which {encoder.codec} encodes; {another}")
     elif not was.rgb and not made.rgb and (made.planes < was.planes or _coarser(made, was)):
         yield _lost("chroma", f"{source.pix_fmt} becomes {encoder.pix_fmt}, of fewer samples; {another}")
@@ -98,6 +102,12 @@ def picture_fates(source: VideoInfo, encoder: EncoderSettings, output: Path) -> 
         yield _lost(what, why)
     if source.hdr.static and light not in lost:
         yield _kept(light)
+
+
+def _grey(pix_fmt: str) -> bool:
+    """Whether frames have no colours; grey with transparency is read by way of RGB."""
+    form = VideoFormat(pix_fmt)
+    return not form.is_rgb and not form.has_palette and not any(part.is_chroma for part in form.components)
 
 
 def _coarser(made: PixelLayout, was: PixelLayout) -> bool:
