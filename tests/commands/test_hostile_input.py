@@ -76,6 +76,18 @@ def refused(folder, *arguments, told):
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("name", ["fifo", "fifo.mp4", "fifo.png", "folder/1.png", "/dev/zero"])
+def test_a_pipe_or_device_is_refused_at_once(name, tmp_path):
+    path = tmp_path / name
+    if name != "/dev/zero":
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
+    source = "folder" if name.startswith("folder") else name
+    told = f"{name}: is no regular file, wanted one; `vidperc upscale - -o FILE` reads from a pipe"
+    refused(tmp_path, "probe", source, told=told)
+    refused(tmp_path, "upscale", source, "-m", "bicubic", told=told)
+
+
 def y4m(path, width, height):
     path.write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip C420\nFRAME\n".encode() + bytes(1000))
     return path

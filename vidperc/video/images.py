@@ -52,6 +52,8 @@ def is_numbered(path: Path) -> bool:
 
 def _is_animated_png(path: Path) -> bool:
     """One is a video, whatever its ending: a control chunk comes before its first picture."""
+    if not path.is_file():  # opening a pipe waits for whoever writes to it
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(1 << 16)
@@ -188,7 +190,14 @@ def sees_through(path: Path) -> bool:
     return isinstance(stated, int) or (isinstance(stated, bytes) and min(stated, default=255) < 255)
 
 
+def must_be_regular(path: Path) -> None:
+    """Refuse pipes and devices, which cannot be read more than once. Raises VidpercError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise VidpercError(f"{path}: is no regular file, wanted one; `vidperc upscale - -o FILE` reads from a pipe")
+
+
 def _kind(path: Path) -> tuple[str, tuple[str, ...]]:
+    must_be_regular(path)
     try:
         with path.open("rb") as file:
             start = file.read(16)

@@ -12,7 +12,7 @@ import av
 import av.error
 
 from vidperc.errors import VidpercError
-from vidperc.video.images import image_paths, is_images, is_numbered, open_image
+from vidperc.video.images import image_paths, is_images, is_numbered, must_be_regular, open_image
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -121,6 +121,7 @@ def open_input(path: Path) -> InputContainer:
         is_address = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()) is not None
         hint = "; addresses are not read without --allow-url, download the file first" if is_address else ""
         raise VidpercError(f"{path}: no such file{hint}")
+    must_be_regular(path)
     if path.stat().st_size == 0:
         raise VidpercError(f"{path}: is empty (0 bytes), wanted a video file")
     try:
