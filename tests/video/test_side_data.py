@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.clips import picture
+from vidperc.video.captions import frame_fates
 
 # A fault of memory ends the process that it is in.
 READ = """
@@ -61,3 +62,11 @@ def test_a_frame_of_png_with_a_profile_does_no_harm(name, tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[0] == "False"
     assert run.stdout.splitlines()[-1] == "alive"
+
+
+@pytest.mark.parametrize("profile", [True, False])
+def test_a_profile_in_the_frames_of_a_video_is_named_as_dropped(profile, tmp_path):
+    image = tmp_path / "in.png"
+    Image.fromarray(picture(0, 64, 48)).save(image)
+    source = in_container(with_profile(image) if profile else image, tmp_path / "in.mov")
+    assert [fate.field for fate in frame_fates(source, "ffv1")] == ["colour profile"] * profile

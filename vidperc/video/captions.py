@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidperc.video.fates import Fate
-from vidperc.video.side_data import side_data
+from vidperc.video.side_data import has_profile, side_data
 from vidperc.video.source import read_frames
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def frame_fates(path: Path, codec: str, *, captions: bool = False) -> list[Fate]
 
     codec: the encoder's name. captions: packets anywhere in the video carry some. Nothing where there is nothing.
     """
-    second_view = False
+    second_view = profile = False
     for decoded in islice(read_frames(path), LOOK_FRAMES):
         captions = captions or has_captions(decoded.frame)
         second_view = second_view or _has_second_view(decoded.frame)
+        profile = profile or has_profile(decoded.frame)
     found: list[Fate] = []
     if captions and codec in WRITE_CAPTIONS:
         found.append(Fate(subject="video", field="captions", outcome="kept"))
@@ -69,4 +70,7 @@ def frame_fates(path: Path, codec: str, *, captions: bool = False) -> list[Fate]
     if second_view:
         reason = "only the main view of spatial video is decoded"
         found.append(Fate(subject="video", field="second view", outcome="dropped", reason=reason))
+    if profile:
+        reason = "it is in the frames of the source, and no output takes it from there"
+        found.append(Fate(subject="video", field="colour profile", outcome="dropped", reason=reason))
     return found
