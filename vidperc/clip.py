@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Color:
     """How numbers stand for colour in a video; the codes of ITU-T H.273, as containers write them.
 
-    matrix: 1 BT.709, 5 and 6 BT.601, 9 BT.2020 non-constant luminance, 0 RGB.
+    matrix: 1 BT.709, 5 and 6 BT.601, 9 BT.2020 non-constant luminance, 0 RGB; others as vidperc.ops.matrices has them.
     full_range: codes use all values; False means limited ("TV") range.
     primaries, transfer: carried along; 2 means unspecified.
     siting: where subsampled chroma sits: 0 left, 1 in the middle, 2 top left, 3 top.

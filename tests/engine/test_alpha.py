@@ -87,7 +87,7 @@ def test_transparency_is_enlarged_and_kept(
     codec, pix_fmt, name, settings, decoder, by_way_of_rgb, pool, tmp_path, monkeypatch
 ):
     if by_way_of_rgb:
-        monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
+        monkeypatch.setattr(ready_module, "luma_layout", lambda *_: "")
     source = transparent_clip(tmp_path / f"in.{'mkv' if codec in ('ffv1', 'libvpx-vp9') else 'mov'}", codec, pix_fmt)
     report = done(source, tmp_path / name, pool, **settings)
     assert [fate.outcome for fate in report.fidelity if fate.field == "transparency"] == ["kept"]

@@ -182,7 +182,7 @@ def first_luma(path):
 @pytest.mark.parametrize("by_way_of_rgb", [False, True])
 def test_a_ramp_in_pq_keeps_its_order_and_its_codes(by_way_of_rgb, pool, tmp_path, monkeypatch):
     if by_way_of_rgb:
-        monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
+        monkeypatch.setattr(ready_module, "luma_layout", lambda *_: "")
     source = ramp(tmp_path / "in.mkv")
     for spec, name in ((UNCHANGED, "same.mkv"), (TWICE, "twice.mkv")):
         done(source, tmp_path / name, pool, spec, codec="ffv1", preset=None)

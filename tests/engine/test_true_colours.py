@@ -9,12 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_times, ffprobe_video
+from tests.clips import NO_TEST_DATA, TEST_DATA, ffprobe_times, ffprobe_video, make_clip
+from vidperc.engine import prepare_job as prepare_module
 from vidperc.engine import ready as ready_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.run import Watcher, run_job
+from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 UNCHANGED = PipelineSpec("unchanged", "", (Upscale(model="bicubic", scale=1),))
+CPU = Wishes(device="cpu")
 MATRICES = {1: "bt709", 6: "smpte170m", 9: "bt2020nc"}
 SIZE = (180, 320)
 TIMES = (0, 40, 83, 120)  # of a thousandth of a second, which is what Matroska counts in
@@ -112,7 +115,7 @@ FORMATS = [name + depth for name in ("yuv420p", "yuv422p", "yuv444p", "gray") fo
 @pytest.mark.parametrize("matrix", MATRICES, ids=MATRICES.values())
 @pytest.mark.parametrize("pix_fmt", FORMATS)
 def test_a_real_clip_keeps_its_codes_by_way_of_rgb(pix_fmt, matrix, full_range, pictures, pool, tmp_path, monkeypatch):
-    monkeypatch.setattr(ready_module, "_luma_layout", lambda ready: "")
+    monkeypatch.setattr(ready_module, "luma_layout", lambda *_: "")
     source = written(tmp_path / "in.mkv", pictures, pix_fmt, matrix, full_range)
     output = passed(source, pool, tmp_path)
     before, after = (planes(path, pix_fmt, *SIZE) for path in (source, output))
@@ -163,3 +166,87 @@ def test_bars_in_rgb_get_the_codes_of_the_standard(height, matrix, pix_fmt, shar
         middles = plane[0, plane.shape[1] // 2, width // 2 :: width]
         assert np.abs(middles - wanted[:, number]).max() <= 1
     assert ffprobe_video(job.output)["color_space"] == MATRICES[matrix]
+
+
+RARE = {8: "ycgco", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 14: "ictcp"}
+
+
+def states(path, matrix):
+    """A small 10-bit video that states this matrix, for what its codes are."""
+    options = {"crf": "0", "x264-params": f"colormatrix={'YCgCo' if matrix == 8 else RARE[matrix]}"}
+    return make_clip(path, frames=3, pix_fmt="yuv420p10le", options=options)
+
+
+@pytest.mark.parametrize("matrix", RARE, ids=RARE.values())
+@pytest.mark.parametrize("through_rgb", [False, True], ids=["as YUV", "by way of RGB"])
+def test_a_rare_matrix_stays_as_it_is_stated(through_rgb, matrix, pool, tmp_path, monkeypatch):
+    if through_rgb:
+        monkeypatch.setattr(ready_module, "luma_layout", lambda *_: "")
+        monkeypatch.setattr(prepare_module, "luma_layout", lambda *_: "")
+    source = states(tmp_path / "in.mkv", matrix)
+    assert ffprobe_video(source)["color_space"] == RARE[matrix]
+    job = Job(source=source, pipeline=UNCHANGED, output=tmp_path / "out.mkv", codec="ffv1", workers=1, wishes=CPU)
+    report = run_job(job, pool, Watcher())
+    assert ffprobe_video(job.output)["color_space"] == RARE[matrix]
+    assert not [guess for guess in report.color["source"]["guessed"] if guess.startswith("matrix")]
+    told = [(fate.outcome, fate.reason) for fate in report.fidelity if fate.field == "matrix"]
+    if matrix == 8:
+        assert told == []
+    elif not through_rgb:
+        assert told == [("kept", "")]
+    else:
+        ((outcome, reason),) = told
+        assert outcome == "converted" and "as if it were BT.2020" in reason
+    before, after = (planes(path, "yuv420p10le", 64, 96) for path in (source, job.output))
+    assert np.array_equal(before[0], after[0])
+    assert through_rgb or all(map(np.array_equal, before, after))
+
+
+def test_a_matrix_that_is_no_matrix_does_not_become_rgb(pool, tmp_path):
+    job = Job(
+        source=states(tmp_path / "in.mkv", 14),
+        pipeline=UNCHANGED,
+        output=tmp_path / "out.mkv",
+        codec="ffv1",
+        pix_fmt="gbrp10le",
+        workers=1,
+        wishes=CPU,
+    )
+    with pytest.raises(VidpercError, match=r"its matrix is ICtCp.* gbrp10le; wanted an output of YUV"):
+        run_job(job, pool, Watcher())
+    assert not job.output.exists()
+
+
+def test_ycgco_becomes_the_rgb_that_it_stands_for(pool, tmp_path):
+    """The same picture in YCgCo and in BT.601 gives the same RGB."""
+    pixels = np.full((64, 96, 3), (60000, 9000, 20000), np.uint16)
+    red, green, blue = (float(value) / 65535 for value in pixels[0, 0])
+    codes = (
+        64 + 876 * (red / 4 + green / 2 + blue / 4),
+        512 + 896 * (green / 2 - red / 4 - blue / 4),
+        512 + 896 * (red - blue) / 2,
+    )
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p10le"
+        stream.codec_context.colorspace, stream.codec_context.color_range = 8, 1
+        frame = av.VideoFrame(96, 64, "yuv444p10le")
+        for plane, code in zip(frame.planes, codes, strict=True):
+            plane.update(np.full((64, plane.line_size // 2), round(code), "<u2").tobytes())
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    job = Job(
+        source=source,
+        pipeline=UNCHANGED,
+        output=tmp_path / "out.mkv",
+        codec="ffv1",
+        pix_fmt="gbrp10le",
+        workers=1,
+        wishes=CPU,
+    )
+    run_job(job, pool, Watcher())
+    with av.open(str(job.output)) as container:
+        got = [int(np.frombuffer(plane, "<u2")[0]) for plane in next(container.decode(video=0)).planes]
+    assert got == pytest.approx([1023 * green, 1023 * blue, 1023 * red], abs=3)  # two steps of 10 bits, mixed

@@ -29,6 +29,9 @@ def flat(layout, codes, size=(6, 8)):
         (6, (145, 54, 34), (0, 255, 1)),
         (1, (16, 128, 128), (0, 0, 0)),
         (1, (235, 128, 128), (255, 255, 255)),
+        # YCgCo of red: a quarter of luma, -1/4 of Cg, 1/2 of Co (H.273, equations 41 to 43).
+        (8, (71, 72, 240), (255, 0, 0)),
+        (8, (126, 240, 128), (0, 255, 0)),
     ],
 )
 def test_known_codes_of_limited_range_give_known_colours(matrix, codes, wanted):
@@ -39,7 +42,7 @@ def test_known_codes_of_limited_range_give_known_colours(matrix, codes, wanted):
 
 @pytest.mark.parametrize("name", YUV)
 @pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("matrix", [1, 6, 9])
+@pytest.mark.parametrize("matrix", [1, 6, 8, 9, 10, 14])
 def test_every_flat_colour_survives_the_way_there_and_back(name, matrix, full_range):
     layout = LAYOUTS[name]
     step = 1 << (layout.bits - 8)

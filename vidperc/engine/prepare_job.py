@@ -20,7 +20,7 @@ from vidperc.engine.place import (
 )
 from vidperc.engine.plan import MAX_SEGMENT_FRAMES, Prepared, segment_count, usable_cores
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.ready import Ready, versions
+from vidperc.engine.ready import Ready, luma_layout, versions
 from vidperc.engine.worker import PrepareTask
 from vidperc.errors import VidpercError
 from vidperc.models.twins import told_detail
@@ -39,7 +39,7 @@ from vidperc.video.image_fates import note_fates
 from vidperc.video.images import is_images
 from vidperc.video.index import FrameIndex, index_frames
 from vidperc.video.output import CONTAINERS
-from vidperc.video.picture_fates import container_fate, picture_fates, reading_fates, time_fate
+from vidperc.video.picture_fates import container_fate, matrix_fate, picture_fates, reading_fates, time_fate
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.rehearsal import Rehearsal, rehearse
@@ -127,6 +127,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         *([form_fate(bare, info, asked=asked)] if bare is not None else ()),
         *note_fates(job.source, bare),
         *picture_fates(info, encoder, output),
+        *matrix_fate(info, encoder, through_rgb=not luma_layout(info, encoder, color, prepared, turn)),
         *(() if is_images(job.source) else frame_fates(job.source, encoder.codec, captions=index.captions)),
         *time_fate(info, origin, output),
         *reading_fates(stored[0], deinterlace=job.deinterlace, turned=bool(turn) and bare is None),

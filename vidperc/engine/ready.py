@@ -101,12 +101,12 @@ def warnings(job: Job, ready: Ready) -> list[str]:
     return found
 
 
-def _luma_layout(ready: Ready) -> str:
-    """The layout in which frames can stay YUV all the way; empty when they must become RGB."""
-    source, output = layout_of(ready.info.pix_fmt), layout_of(ready.encoder.pix_fmt)
-    if not ready.prepared.takes_luma or source.rgb or output.rgb or ready.info.color.matrix != ready.color.matrix:
+def luma_layout(info: VideoInfo, encoder: EncoderSettings, color: Color, prepared: Prepared, turn: Turn) -> str:
+    """The layout in which frames can stay YUV all the way; empty when they must become RGB. color: of the output."""
+    source, output = layout_of(info.pix_fmt), layout_of(encoder.pix_fmt)
+    if not prepared.takes_luma or source.rgb or output.rgb or info.color.matrix != color.matrix:
         return ""
-    if ready.turn:  # chroma would sit elsewhere
+    if turn:  # chroma would sit elsewhere
         return ""
     same = (source.planes, source.shift_x, source.shift_y) == (output.planes, output.shift_x, output.shift_y)
     return source.name if same else ""
@@ -139,7 +139,7 @@ def make_plan(job: Job, ready: Ready, cuts: tuple[int, ...] = ()) -> Plan:
         last_duration=ready.window[1] - ready.pts[-1] if ready.window else ready.index.last_duration,
         window=ready.window,
         timed=not ready.index.sequential,
-        layout=_luma_layout(ready),
+        layout=luma_layout(ready.info, ready.encoder, ready.color, prepared, ready.turn),
         placement=prepared.placement,
         encoder=ready.encoder,
         segments=tuple(ready.with_guide(segment) for segment in segments),

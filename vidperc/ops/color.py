@@ -1,6 +1,6 @@
 """Colour: integer planes of a video frame to RGB and back, the one place where it is done.
 
-Source: ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance) for the matrices, ITU-T H.273 for the codes and
+Source: ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance) for the matrices, ITU-T H.273 for YCgCo, the codes and
 the quantisation equations, and its ChromaLocType for where chroma sits: 0 left, the default of MPEG-2, H.264 and
 H.265; 1 in the middle, as in JPEG; 2 top left, as UHD video should have it; 3 top.
 """
@@ -13,21 +13,14 @@ import torch
 from torch import Tensor
 
 from vidperc.ops.layout import PixelLayout
-
-# H.273 matrix code -> (Kr, Kb).
-LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
+from vidperc.ops.matrices import LUMA_WEIGHTS, YCGCO, equations_of
 
 _ON_THE_LEFT = frozenset({0, 2})
 _ON_TOP = frozenset({2, 3})
 
 _STRIP_SAMPLES = 1 << 16
+
+_Weights = tuple[float, float, float]
 
 
 def planes_to_yuv(planes: Sequence[Tensor], layout: PixelLayout, *, full_range: bool) -> tuple[Tensor, Tensor | None]:
@@ -91,7 +84,6 @@ def planes_to_rgb(
         return luma.expand(3, -1, -1).clone()
     first = luma[0]
     height, width = first.shape
-    kr, kb = LUMA_WEIGHTS[matrix]
     if layout.shift_y:
         # Rows that sit on pixels are doubled as columns that do, of the picture on its side.
         chroma = _double_columns(chroma.mT, height).mT if siting in _ON_TOP else _double_rows(chroma, height)
@@ -99,6 +91,9 @@ def planes_to_rgb(
         left = siting in _ON_THE_LEFT
         chroma = _double_columns(chroma, width) if left else _double_rows(chroma.mT, width).mT
     cb, cr = chroma
+    if equations_of(matrix) == YCGCO:
+        return torch.stack((first - cb + cr, first + cb, first - cb - cr))
+    kr, kb = LUMA_WEIGHTS[equations_of(matrix)]
     rgb = torch.empty((3, height, width), dtype=torch.float32, device=first.device)
     torch.add(first, cr, alpha=2 * (1 - kr), out=rgb[0])
     torch.add(first, cb, alpha=2 * (1 - kb), out=rgb[2])
@@ -117,8 +112,8 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
     luma_zero, luma_span, chroma_zero, chroma_span = _quantisation(layout.bits, full_range or layout.rgb)
     if layout.rgb:
         return [_quantised(rgb[channel], luma_span, luma_zero, layout.bits) for channel in (1, 2, 0)]
-    kr, kb = LUMA_WEIGHTS[matrix]
-    planes = [_quantised(_mix(rgb, (kr, 1 - kr - kb, kb)), luma_span, luma_zero, layout.bits)]
+    luma, blue, red = _mixtures(equations_of(matrix))
+    planes = [_quantised(_mix(rgb, luma), luma_span, luma_zero, layout.bits)]
     if layout.planes == 1:
         return planes
     # Subsampling before mixing: both are linear, and the smaller picture is mixed.
@@ -127,11 +122,17 @@ def rgb_to_planes(rgb: Tensor, layout: PixelLayout, *, matrix: int, full_range: 
         small = _halve_columns(small.mT).mT if siting in _ON_TOP else _halve_rows(small)
     if layout.shift_x:
         small = _halve_columns(small) if siting in _ON_THE_LEFT else _halve_rows(small.mT).mT
-    blue = (-kr, kr + kb - 1, 1 - kb)
-    red = (1 - kr, kr + kb - 1, -kb)
-    for weights, largest in ((blue, 1 - kb), (red, 1 - kr)):
-        planes.append(_quantised(_mix(small, weights), chroma_span / (2 * largest), chroma_zero, layout.bits))
+    for weights in (blue, red):
+        planes.append(_quantised(_mix(small, weights), chroma_span / (2 * max(weights)), chroma_zero, layout.bits))
     return planes
+
+
+def _mixtures(matrix: int) -> tuple[_Weights, _Weights, _Weights]:
+    """What luma and both chromas are of red, green and blue; chroma up to a factor, by which its largest is a half."""
+    if matrix == YCGCO:
+        return (0.25, 0.5, 0.25), (-0.5, 1.0, -0.5), (1.0, 0.0, -1.0)
+    kr, kb = LUMA_WEIGHTS[matrix]
+    return (kr, 1 - kr - kb, kb), (-kr, kr + kb - 1, 1 - kb), (1 - kr, kr + kb - 1, -kb)
 
 
 def rgb_luma(rgb: Tensor) -> Tensor:
@@ -141,7 +142,7 @@ def rgb_luma(rgb: Tensor) -> Tensor:
     return (red * kr).add_(green, alpha=1 - kr - kb).add_(blue, alpha=kb).unsqueeze(-3)
 
 
-def _mix(rgb: Tensor, weights: tuple[float, float, float]) -> Tensor:
+def _mix(rgb: Tensor, weights: _Weights) -> Tensor:
     """(3,H,W) -> (H,W): weights . rgb."""
     return (rgb[0] * weights[0]).add_(rgb[1], alpha=weights[1]).add_(rgb[2], alpha=weights[2])
 

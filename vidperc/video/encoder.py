@@ -21,6 +21,7 @@ from av.video.reformatter import VideoReformatter
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
+from vidperc.ops.matrices import UNSPECIFIED
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.planes import frame_from_planes, layout_of
 from vidperc.video.siting import SITING_NAMES
@@ -180,7 +181,9 @@ class Encoder:
         """Encode one frame shown at pts ticks of the time base, with the captions that the carrier has."""
         frame = frame_from_planes(planes, self._layout, self._color, carrier=carrier)
         if self._layout.name != self._settings.pix_fmt:
+            frame.colorspace = UNSPECIFIED  # FFmpeg refuses to convert what states a matrix that it does not have
             frame = self._reformatter.reformat(frame, format=self._settings.pix_fmt)
+            frame.colorspace = self._color.matrix
         frame.pts = pts
         frame.time_base = self._time_base
         self._given.append(pts)

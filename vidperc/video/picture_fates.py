@@ -7,7 +7,9 @@ from pathlib import Path
 
 from av.video.format import VideoFormat
 
+from vidperc.errors import VidpercError
 from vidperc.ops.layout import PixelLayout
+from vidperc.ops.matrices import MATRIX_NAMES, STAND_INS
 from vidperc.video.bare import FORMS
 from vidperc.video.deinterlace import Deinterlace
 from vidperc.video.encoder_settings import EncoderSettings
@@ -108,6 +110,32 @@ def _grey(pix_fmt: str) -> bool:
     """Whether frames have no colours; grey with transparency is read by way of RGB."""
     form = VideoFormat(pix_fmt)
     return not form.is_rgb and not form.has_palette and not any(part.is_chroma for part in form.components)
+
+
+def matrix_fate(source: VideoInfo, encoder: EncoderSettings, *, through_rgb: bool) -> Iterator[Fate]:
+    """What becomes of a matrix that is not converted to RGB and back by its own equations.
+
+    through_rgb: frames do not stay YUV all the way.
+    Raises VidpercError where the output would be RGB, for its colours would be wrong.
+    """
+    stand_in = STAND_INS.get(source.color.matrix)
+    if stand_in is None:
+        return
+    name = MATRIX_NAMES[source.color.matrix]
+    if layout_of(encoder.pix_fmt).rgb:
+        raise VidpercError(
+            f"{source.path}: its matrix is {name}, which is not converted to the RGB of {encoder.pix_fmt}; wanted an "
+            f"output of YUV, which keeps it: another --pix-fmt, or -o with a name in .mkv"
+        )
+    if through_rgb:
+        yield _changed(
+            "video",
+            "matrix",
+            f"networks saw {name} as if it were {MATRIX_NAMES[stand_in]}; it went back by the same equations, and the "
+            f"output states {name}; -m bicubic takes it as it is",
+        )
+    else:
+        yield _kept("matrix")
 
 
 def _coarser(made: PixelLayout, was: PixelLayout) -> bool:

@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 
 from vidperc.clip import Color
 from vidperc.errors import VidpercError
+from vidperc.ops.matrices import KNOWN_MATRICES
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.hdr import HdrMetadata, hdr_metadata
 from vidperc.video.images import IMAGES, check_images, image_paths, is_images, sees_through
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNSPECIFIED = 2
 BT709 = 1
 BT601 = 6
 HD_LINES = 720
@@ -185,7 +185,7 @@ def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
         full_range = True
     elif frame.color_range == 0:
         guessed.append("range, assumed limited")
-    if not frame.format.is_rgb and not frame.format.has_palette and matrix not in _KNOWN_MATRICES:
+    if not frame.format.is_rgb and not frame.format.has_palette and matrix not in KNOWN_MATRICES:
         matrix = BT709 if frame.height >= HD_LINES else BT601
         guessed.append(f"matrix, assumed {'BT.709' if matrix == BT709 else 'BT.601'} from its {frame.height} lines")
     return Color(
@@ -196,10 +196,6 @@ def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
         siting=siting or 0,
         guessed=tuple(guessed),
     )
-
-
-# BT.709, FCC (like 601 in practice), 601 625 lines, 601 525 lines, SMPTE 240M, BT.2020 non-constant luminance.
-_KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 
 
 def _transparent(frame: VideoFrame, codec: str, images: Sequence[Path]) -> bool:

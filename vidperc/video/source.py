@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from vidperc.errors import VidpercError
+from vidperc.ops.matrices import KNOWN_MATRICES, LUMA_WEIGHTS, UNSPECIFIED
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.deinterlace import Deinterlace, deinterlaced
 from vidperc.video.images import image_frames, image_paths, is_images
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 MAX_DEMUX_ERRORS = 100
+
+# Matrices that FFmpeg's scaler does not have: it refuses frames that state them.
+FOREIGN_TO_FFMPEG = KNOWN_MATRICES - LUMA_WEIGHTS.keys()
 
 # What FFmpeg's decoders were seen to raise on damaged packets.
 DECODE_ERRORS = (av.error.FFmpegError, MemoryError, EOFError, IndexError)
@@ -50,11 +54,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class Decoded:
-    """One decoded frame: its picture, time and duration in ticks of the stream's time base."""
+    """One decoded frame: its picture, time and duration in ticks of the stream's time base.
+
+    matrix: that it states, as in Color. The frame's own is unspecified where FFmpeg would refuse to convert it, be it
+    only in depth.
+    """
 
     frame: VideoFrame = field(repr=False)
     pts: int
     duration: int
+    matrix: int = field(default=UNSPECIFIED, kw_only=True)
 
     @property
     def nbytes(self) -> int:
@@ -116,10 +125,13 @@ def read_frames(
             if stop is not None and pts >= stop:
                 return
             counts.corrupt_frames += frame.is_corrupt
+            matrix = frame.colorspace
+            if matrix in FOREIGN_TO_FFMPEG:
+                frame.colorspace = UNSPECIFIED
             if size is not None and (frame.width, frame.height) != size:
                 counts.rescaled_frames += 1
                 frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
-            yield Decoded(frame, pts, frame.duration or step)
+            yield Decoded(frame, pts, frame.duration or step, matrix=matrix)
 
 
 def _rising(

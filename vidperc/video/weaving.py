@@ -13,6 +13,7 @@ import numpy as np
 from av.filter.graph import Graph
 from numpy.typing import NDArray
 
+from vidperc.ops.matrices import UNSPECIFIED
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.source import DECODE_ERRORS
 
@@ -138,6 +139,7 @@ def _looks(frames: Iterable[VideoFrame]) -> list[Look]:
             graph.link_nodes(source, graph.add("idet"), graph.add("buffersink")).configure()
         elif here != shape:
             break
+        frame.colorspace = UNSPECIFIED  # the luma is the same, and FFmpeg does not convert what states a rare one
         luma = frame.to_ndarray(format="gray").astype(np.int16)
         seen.append((0.0 if before is None else combing(luma, before), frame.interlaced_frame))
         before = luma
