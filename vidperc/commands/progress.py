@@ -16,6 +16,7 @@ from vidperc.engine.report import JobReport, bottleneck
 from vidperc.engine.run import Watcher
 from vidperc.video.cuts import Cut
 from vidperc.video.fates import sentences
+from vidperc.video.source import NO_DAMAGE
 
 log = logging.getLogger("vidperc")
 
@@ -146,7 +147,8 @@ class Display(Watcher):
         self._fates("not kept", sentences(report.fidelity, "dropped", unasked=True))
         of_guide = {name: n for name, n in report.damage.items() if n and name.startswith("guide_")}
         damage = {name: n for name, n in report.damage.items() if n and name != "packets" and name not in of_guide}
-        damage.pop("rescaled_frames", None)  # told as what became of the size
+        for name in NO_DAMAGE:  # told as what became of them
+            damage.pop(name, None)
         if report.frames_out != report.frames_in:
             damage["frames announced"] = report.frames_in
             damage["frames decoded"] = report.frames_out

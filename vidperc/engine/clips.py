@@ -26,6 +26,7 @@ from vidperc.ops.resize import resize
 from vidperc.ops.turn import NO_TURN, Turn, turned
 from vidperc.video.planes import Plane, frame_planes, layout_of
 from vidperc.video.source import Decoded
+from vidperc.video.stated import own_color
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +86,12 @@ def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter
     color = pictures.color
     if pictures.layout:
         layout = LAYOUTS[pictures.layout]
-        planes = _planes(decoded, layout, pictures, reformatter)
+        planes = _like_the_first(decoded, layout, pictures, reformatter)
         alpha = plane_to_alpha(planes, layout) if pictures.alpha else None
         return _Picture(decoded.pts, *planes_to_yuv(planes, layout, full_range=color.full_range), None, alpha)
     layout = layout_of(decoded.frame.format.name)
     planes = _planes(decoded, layout, pictures, reformatter)
-    frame = turned(_rgb(planes, layout, color), pictures.turn)
+    frame = turned(_rgb(planes, layout, own_color(decoded.stated, color)), pictures.turn)
     alpha = turned(plane_to_alpha(planes, layout), pictures.turn) if pictures.alpha else None
     if pictures.guide is None or not isinstance(decoded, Guided):
         return _Picture(decoded.pts, frame, None, None, alpha)
@@ -98,8 +99,24 @@ def _picture(decoded: Decoded, pictures: Pictures, reformatter: VideoReformatter
         guide = resize(frame[None], (pictures.guide.height, pictures.guide.width), "bicubic")[0]
     else:
         layout = layout_of(decoded.guide.frame.format.name)
-        guide = _rgb(_planes(decoded.guide, layout, pictures, guides), layout, pictures.guide.color)
+        planes = _planes(decoded.guide, layout, pictures, guides)
+        guide = _rgb(planes, layout, own_color(decoded.guide.stated, pictures.guide.color))
     return _Picture(decoded.pts, frame, None, guide, alpha)
+
+
+def _like_the_first(
+    decoded: Decoded, layout: PixelLayout, pictures: Pictures, reformatter: VideoReformatter
+) -> list[Tensor]:
+    """Planes of a frame in a layout of YUV and the colour of the first one, whatever its own are."""
+    color, own = pictures.color, own_color(decoded.stated, pictures.color)
+    its = layout_of(decoded.frame.format.name)
+    if own == color and not its.rgb:
+        return _planes(decoded, layout, pictures, reformatter)
+    planes = _planes(decoded, its, pictures, reformatter)
+    made = rgb_to_planes(
+        _rgb(planes, its, own), layout, matrix=color.matrix, full_range=color.full_range, siting=color.siting
+    )
+    return [*made, alpha_to_plane(plane_to_alpha(planes, its), layout)] if layout.alpha else made
 
 
 def _rgb(planes: list[Tensor], layout: PixelLayout, color: Color) -> Tensor:

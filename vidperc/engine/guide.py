@@ -172,6 +172,6 @@ def guided(
         found = ahead if ahead is not None and ahead.pts == wanted else None
         if found is None:
             unguided.append(decoded.pts)
-        yield Guided(decoded.frame, decoded.pts, decoded.duration, found, matrix=decoded.matrix)
+        yield Guided(decoded.frame, decoded.pts, decoded.duration, found, stated=decoded.stated)
     for _ in guide:  # to the end: that none is missing is known there
         pass

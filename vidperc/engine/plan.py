@@ -85,6 +85,7 @@ class Plan:
     window: (first pts, pts of the end) of an excerpt, None for the whole video.
     timed: False when the source's packets carry no times.
     cuts: pts of the frames that start a shot; none where no stage looks across frames, unless they were given.
+    source_format, coded_aspect: pixel format and shape of pixels of the first frame, to which the others are compared.
     guide: the video that the source was made from, where there is one.
     alpha: the source has transparency, and the output holds it.
     deinterlace: how the source is read. turn: what is done to its pictures then; source_width and source_height are
@@ -111,6 +112,8 @@ class Plan:
     source: str = ""
     cuts: tuple[int, ...] = ()
     guide: GuideVideo | None = None
+    source_format: str = ""
+    coded_aspect: Fraction | None = None
     alpha: bool = False
     deinterlace: Deinterlace = ""
     turn: Turn = NO_TURN

@@ -22,6 +22,7 @@ from vidperc.video.encoder import Encoder
 from vidperc.video.planes import Plane, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
 from vidperc.video.source import Counts, Decoded
+from vidperc.video.stated import Stated, changes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -84,6 +85,8 @@ def _render(
 
     def noted(frames: Iterator[Decoded]) -> Iterator[Decoded]:
         for item in frames:
+            if item.stated is not None and segment.emits(item.pts):
+                _note_changes(item.stated, plan, counts)
             small = carrier(item.frame) if writes_captions and segment.emits(item.pts) else None
             if small is not None:
                 captions[item.pts] = small
@@ -171,6 +174,14 @@ def _render(
         sidecar.seconds["wall"],
     )
     return Rendered(partial, sidecar)
+
+
+def _note_changes(stated: Stated, plan: Plan, counts: Counts) -> None:
+    """Count in what a frame is not like the first of the video."""
+    counts.interlaced_frames += stated.interlaced
+    if plan.source_format:
+        for name in changes(stated, pix_fmt=plan.source_format, color=plan.color, aspect=plan.coded_aspect):
+            setattr(counts, name, getattr(counts, name) + 1)
 
 
 def _guide_counts(counts: Counts, segment: Segment, unguided: list[int]) -> dict[str, int]:

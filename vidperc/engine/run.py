@@ -22,7 +22,7 @@ from vidperc.errors import VidpercError
 from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part
-from vidperc.video.picture_fates import size_fate
+from vidperc.video.picture_fates import change_fates
 
 log = logging.getLogger(__name__)
 
@@ -301,8 +301,7 @@ def _finish(
         time_error_seconds=delivery.time_error,
         streams=stream_report(delivery.copied.fates),
         fidelity=[
-            *ready.picture_fates,
-            *size_fate(counts.get("rescaled_frames", 0), plan.source_width, plan.source_height),
+            *change_fates(ready.picture_fates, counts, ready.info, plan.encoder),
             *delivery.copied.fates,
         ],
         layout=plan.layout,

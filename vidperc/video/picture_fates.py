@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from av.video.format import VideoFormat
@@ -65,14 +65,30 @@ def reading_fates(stored: VideoInfo, *, deinterlace: Deinterlace, turned: bool) 
         yield Fate(subject="video", field="rotation", outcome="converted", reason=reason, asked=True)
 
 
-def size_fate(frames: int, width: int, height: int) -> Iterator[Fate]:
-    """What becomes of frames of another size in mid-stream. frames: how many there are. width, height: of the first."""
-    if frames:
-        reason = (
-            f"it changes in mid-stream; {frames} frames were scaled to the first one's {width}x{height}; split the "
-            f"file there to enlarge each part on its own"
-        )
-        yield _changed("video", "size", reason)
+def change_fates(
+    fates: Iterable[Fate], counts: Mapping[str, int], source: VideoInfo, encoder: EncoderSettings
+) -> Iterator[Fate]:
+    """The fates of the picture once all of it was read: also what becomes of frames that are not like the first.
+
+    fates: as they were known before. counts: those of Counts, summed up.
+    """
+    said = {
+        "rescaled_frames": ("size", f"scaled to the first one's {source.width}x{source.height}"),
+        "other_depth_frames": ("depth", f"brought to {encoder.pix_fmt} like the rest"),
+        "other_chroma_frames": ("chroma", f"brought to {encoder.pix_fmt} like the rest"),
+        "other_colour_frames": ("matrix or range", "converted to the first one's"),
+        "other_light_frames": ("primaries or transfer", "not converted, and the output states the first one's"),
+        "other_aspect_frames": ("shape of pixels", "not stretched, and the output states the first one's"),
+    }
+    changed = {field: (counts[name], what) for name, (field, what) in said.items() if counts.get(name)}
+    yield from (fate for fate in fates if fate.field not in changed or fate.outcome != "kept")
+    for field, (frames, what) in changed.items():
+        apart = "split the file there to enlarge each part on its own"
+        reason = f"it changes in mid-stream; {frames} frames were {what}; {apart}"
+        if what.startswith("not"):
+            yield _lost(field, reason)
+        else:
+            yield _changed("video", field, reason)
 
 
 def picture_fates(source: VideoInfo, encoder: EncoderSettings, output: Path) -> Iterator[Fate]:

@@ -23,6 +23,7 @@ from vidperc.video.images import IMAGES, check_images, image_paths, is_images, s
 from vidperc.video.opening import Limits, check_header, check_limits, open_input, video_stream
 from vidperc.video.side_data import side_data
 from vidperc.video.siting import stated_siting
+from vidperc.video.stated import BT601, BT709, HD_LINES
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -31,11 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BT709 = 1
-BT601 = 6
-HD_LINES = 720
-
 IMAGE_RATE = Fraction(25)  # frames per second of images, unless the user says; FFmpeg's choice, too
+# Containers that say nothing of the shape of pixels, so that frames alone do.
+_BARE_FORMATS = frozenset({"mpegts", "mpeg", "h264", "hevc", "vvc", "mpegvideo", "m4v"})
 IN_THE_MIDDLE = 1  # H.273, ChromaLocType
 
 
@@ -58,6 +57,7 @@ class VideoInfo:
     time_base: seconds per tick of every pts of the video stream.
     rate: frames per second as the container states it; for display and rate control, never for timestamps.
     sample_aspect: width over height of one pixel; None where the source does not say, which players take for 1.
+    coded_aspect: the same, as every frame states it; None where the container has another, which holds for all.
     rotation: degrees counter-clockwise that a player turns the picture by.
     display_matrix: how it does so, mirroring too: 9 numbers row by row, 16.16 fixed point (ISO/IEC 14496-12, 8.3.2);
         None where the source has none that can be read.
@@ -74,6 +74,7 @@ class VideoInfo:
     time_base: Fraction
     rate: Fraction
     sample_aspect: Fraction | None
+    coded_aspect: Fraction | None
     rotation: int
     display_matrix: tuple[int, ...] | None
     interlaced: bool
@@ -106,6 +107,7 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
         if images:
             check_images(images)
             color = _image_color(color, frame)
+        sample_aspect, coded_aspect = _aspects(container, stream)
         ticks = rate or IMAGE_RATE
         for guess in color.guessed:
             log.info("%s: the source does not state its %s", path.name, guess)
@@ -120,7 +122,8 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             bits=max(component.bits for component in frame.format.components),
             time_base=1 / ticks if images else stream.time_base or Fraction(1, 90000),
             rate=ticks if images else rate_of(stream),
-            sample_aspect=stream.sample_aspect_ratio or None,
+            sample_aspect=sample_aspect,
+            coded_aspect=coded_aspect,
             rotation=stated.rotation,
             display_matrix=display_matrix(stated),
             interlaced=frame.interlaced_frame,
@@ -132,6 +135,14 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             metadata=dict(container.metadata),
             streams=streams,
         )
+
+
+def _aspects(container: InputContainer, stream: VideoStream) -> tuple[Fraction | None, Fraction | None]:
+    """The shape of pixels of the first frame, which was just decoded, and the same if the frames alone state it."""
+    coded, found = stream.codec_context.sample_aspect_ratio or None, stream.sample_aspect_ratio or None
+    if container.format.name in _BARE_FORMATS:
+        return coded, coded  # FFmpeg looks ahead, and may have found that of later frames
+    return found, coded if coded == found else None
 
 
 def _image_color(color: Color, frame: VideoFrame) -> Color:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
@@ -14,11 +14,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from vidperc.errors import VidpercError
-from vidperc.ops.matrices import KNOWN_MATRICES, LUMA_WEIGHTS, UNSPECIFIED
 from vidperc.video.decoder import alpha_decoder
 from vidperc.video.deinterlace import Deinterlace, deinterlaced
 from vidperc.video.images import image_frames, image_paths, is_images
 from vidperc.video.opening import MOST_PIXELS, open_input, video_stream
+from vidperc.video.stated import Stated, state
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 MAX_DEMUX_ERRORS = 100
 
-# Matrices that FFmpeg's scaler does not have: it refuses frames that state them.
-FOREIGN_TO_FFMPEG = KNOWN_MATRICES - LUMA_WEIGHTS.keys()
-
 # What FFmpeg's decoders were seen to raise on damaged packets.
 DECODE_ERRORS = (av.error.FFmpegError, MemoryError, EOFError, IndexError)
 
 
 @dataclass
 class Counts:
-    """What went wrong while reading: damaged packets, damaged frames kept, container errors, frames without a time."""
+    """What went wrong while reading: damaged packets, damaged frames kept, container errors, frames without a time.
+
+    rescaled, other_...: frames that are not like the first, as changes() has them. interlaced: that are marked so.
+    """
 
     packets: int = 0
     corrupt_packets: int = 0
@@ -46,24 +46,36 @@ class Counts:
     container_errors: int = 0
     untimed_frames: int = 0
     rescaled_frames: int = 0
+    other_depth_frames: int = 0
+    other_chroma_frames: int = 0
+    other_colour_frames: int = 0
+    other_light_frames: int = 0
+    other_aspect_frames: int = 0
+    interlaced_frames: int = 0
 
     @property
     def damage(self) -> int:
         return self.corrupt_packets + self.corrupt_frames + self.container_errors
 
 
+# Counts of what is no damage.
+NO_DAMAGE = frozenset(
+    {"rescaled_frames", "interlaced_frames"}
+    | {f"other_{what}_frames" for what in ("depth", "chroma", "colour", "light", "aspect")}
+)
+
+
 @dataclass(frozen=True)
 class Decoded:
     """One decoded frame: its picture, time and duration in ticks of the stream's time base.
 
-    matrix: that it states, as in Color. The frame's own is unspecified where FFmpeg would refuse to convert it, be it
-    only in depth.
+    stated: what it states, as the decoder gave it; None of an image, which is read like the first.
     """
 
     frame: VideoFrame = field(repr=False)
     pts: int
     duration: int
-    matrix: int = field(default=UNSPECIFIED, kw_only=True)
+    stated: Stated | None = field(default=None, kw_only=True)
 
     @property
     def nbytes(self) -> int:
@@ -125,13 +137,11 @@ def read_frames(
             if stop is not None and pts >= stop:
                 return
             counts.corrupt_frames += frame.is_corrupt
-            matrix = frame.colorspace
-            if matrix in FOREIGN_TO_FFMPEG:
-                frame.colorspace = UNSPECIFIED
+            stated = cast("Stated", frame.opaque)
             if size is not None and (frame.width, frame.height) != size:
                 counts.rescaled_frames += 1
                 frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
-            yield Decoded(frame, pts, frame.duration or step, matrix=matrix)
+            yield Decoded(frame, pts, frame.duration or step, stated=stated)
 
 
 def _rising(
@@ -208,7 +218,9 @@ def _decode(
         except DECODE_ERRORS:
             counts.corrupt_packets += 1
             continue
-        yield from frames
+        for frame in frames:
+            state(frame, decoder or stream.codec_context)
+            yield frame
 
 
 def tolerant_packets(
