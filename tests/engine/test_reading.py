@@ -286,3 +286,37 @@ def test_fields_that_no_mark_tells_are_told_of(pool, tmp_path):
     assert "looks interlaced, top field first" in warning and "--deinterlace frame" in warning
     report = done(plain, tmp_path / "whole.mkv", pool, deinterlace="frame")
     assert not [remark for remark in report.remarks if "interlaced" in remark]
+
+
+@pytest.fixture
+def late_fields(tmp_path):
+    """Whole pictures first, and as many woven and marked ones."""
+    parts = make_clip(tmp_path / "whole.mp4", frames=FRAMES), interlaced_clip(tmp_path / "woven.mp4")
+    both, source = tmp_path / "parts.txt", tmp_path / "late.mkv"
+    both.write_text("".join(f"file {part.name}\n" for part in parts))
+    command = ["ffmpeg", "-v", "error", "-f", "concat", "-i", str(both), "-c", "copy", str(source)]
+    subprocess.run(command, check=True)
+    assert not probe(source).interlaced
+    return source
+
+
+def test_fields_that_begin_later_are_told_with_their_number(late_fields, pool, tmp_path):
+    report = done(late_fields, tmp_path / "out.mkv", pool)
+    (fate,) = [fate for fate in report.fidelity if fate.field == "interlacing"]
+    assert fate.outcome == "dropped"
+    assert f"for {FRAMES} of {2 * FRAMES} pictures" in fate.reason
+    (warning,) = [remark for remark in report.remarks if "interlaced" in remark]
+    assert "interlaced in part" in warning and "--deinterlace" in warning
+
+
+@pytest.mark.parametrize(("mode", "pictures"), [("frame", FRAMES), ("field", 2 * FRAMES)])
+def test_fields_that_begin_later_are_told_when_they_become_pictures(mode, pictures, late_fields, pool, tmp_path):
+    report = done(late_fields, tmp_path / "out.mkv", pool, deinterlace=mode)
+    (fate,) = [fate for fate in report.fidelity if fate.field == "interlacing"]
+    assert (fate.outcome, fate.asked) == ("converted", True)
+    assert fate.reason == f"a picture is made of every {mode}, for {pictures} of {2 * pictures} pictures"
+
+
+def test_fields_that_begin_later_are_refused_before_any_work(late_fields, pool, tmp_path):
+    with pytest.raises(VidpercError, match="--strict, and this would be dropped: video, interlacing"):
+        done(late_fields, tmp_path / "out.mkv", pool, strict=True)

@@ -18,7 +18,7 @@ needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg
 
 
 def told(path):
-    return look_for_fields(path, probe(path), index_frames(path))
+    return look_for_fields(path, probe(path), index_frames(path)).says
 
 
 def woven(name, path, how):

@@ -43,7 +43,7 @@ from vidperc.video.picture_fates import container_fate, matrix_fate, picture_fat
 from vidperc.video.planes import layout_of
 from vidperc.video.probe import VideoInfo, encoded_color, probe
 from vidperc.video.rehearsal import Rehearsal, rehearse
-from vidperc.video.weaving import field_warnings
+from vidperc.video.weaving import Fields, field_warnings, look_for_fields
 
 ENCODER_THREADS = 1
 
@@ -79,7 +79,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     info, index, turn = as_read(job, info, index)
     pts, window = selection(job, info, index)
     origin = 0 if window else origin_of(info, index)
-    woven = () if job.deinterlace or info.interlaced else field_warnings(job.source, *stored)
+    fields = Fields() if job.deinterlace or info.interlaced else look_for_fields(job.source, *stored)
     cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
@@ -130,7 +130,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         *matrix_fate(info, encoder, through_rgb=not luma_layout(info, encoder, color, prepared, turn)),
         *(() if is_images(job.source) else frame_fates(job.source, encoder.codec, captions=index.captions)),
         *time_fate(info, origin, output),
-        *reading_fates(stored[0], deinterlace=job.deinterlace, turned=bool(turn) and bare is None),
+        *reading_fates(
+            stored[0].interlaced or fields.marked, deinterlace=job.deinterlace, turned=bool(turn) and bare is None
+        ),
     )
     names = image_names(job, place, pts) if place.folder else {}
     if job.strict:
@@ -175,7 +177,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         pts=pts,
         window=window,
         origin=origin,
-        woven=woven,
+        woven=field_warnings(fields),
         cuts=cuts,
         prepared=prepared,
         encoder=encoder,

@@ -301,7 +301,9 @@ def _finish(
         time_error_seconds=delivery.time_error,
         streams=stream_report(delivery.copied.fates),
         fidelity=[
-            *change_fates(ready.picture_fates, counts, ready.info, plan.encoder),
+            *change_fates(
+                ready.picture_fates, counts, ready.info, plan.encoder, deinterlace=job.deinterlace, frames=frames
+            ),
             *delivery.copied.fates,
         ],
         layout=plan.layout,

@@ -46,32 +46,47 @@ def time_fate(source: VideoInfo, origin: int, output: Path) -> Iterator[Fate]:
         yield _changed("file", "start", f"the source begins before 0, where {made} shows nothing; all is {later} later")
 
 
-def reading_fates(stored: VideoInfo, *, deinterlace: Deinterlace, turned: bool) -> Iterator[Fate]:
-    """What becomes of fields and of a rotation that the pictures get. stored: the source before it is read so.
+def reading_fates(interlaced: bool, *, deinterlace: Deinterlace, turned: bool) -> Iterator[Fate]:
+    """What becomes of fields and of a rotation that the pictures get. interlaced: frames say so, as far as is known.
 
     A rotation that is kept as a mark is found when the output is read again.
     """
-    if stored.interlaced and deinterlace:
-        made = "a picture is made of every field" if deinterlace == "field" else "a picture is made of every frame"
-        yield Fate(subject="video", field="interlacing", outcome="converted", reason=made, asked=True)
-    elif stored.interlaced:
-        reason = (
-            "both fields of a frame stay woven in one picture, which says no more that it is interlaced; --deinterlace "
-            "makes whole pictures"
-        )
-        yield _lost("interlacing", reason)
+    if interlaced:
+        yield _field_fate(deinterlace)
     if turned:
         reason = "the pictures are turned and the mark is gone"
         yield Fate(subject="video", field="rotation", outcome="converted", reason=reason, asked=True)
 
 
+def _field_fate(deinterlace: Deinterlace, count: str = "") -> Fate:
+    """What becomes of fields. count: of how many of the pictures they are, where that is known and not all."""
+    if deinterlace:
+        made = f"a picture is made of every {deinterlace}{count}"
+        return Fate(subject="video", field="interlacing", outcome="converted", reason=made, asked=True)
+    reason = (
+        f"both fields of a frame stay woven in one picture{count}, which says no more that it is interlaced; "
+        f"--deinterlace makes whole pictures"
+    )
+    return _lost("interlacing", reason)
+
+
 def change_fates(
-    fates: Iterable[Fate], counts: Mapping[str, int], source: VideoInfo, encoder: EncoderSettings
+    fates: Iterable[Fate],
+    counts: Mapping[str, int],
+    source: VideoInfo,
+    encoder: EncoderSettings,
+    *,
+    deinterlace: Deinterlace,
+    frames: int,
 ) -> Iterator[Fate]:
     """The fates of the picture once all of it was read: also what becomes of frames that are not like the first.
 
-    fates: as they were known before. counts: those of Counts, summed up.
+    fates: as they were known before. counts: those of Counts, summed up. frames: how many were read.
     """
+    woven = counts.get("interlaced_frames", 0)
+    if woven:
+        part = f", for {woven} of {frames} pictures" if woven < frames else ""
+        fates = [*(fate for fate in fates if fate.field != "interlacing"), _field_fate(deinterlace, part)]
     said = {
         "rescaled_frames": ("size", f"scaled to the first one's {source.width}x{source.height}"),
         "other_depth_frames": ("depth", f"brought to {encoder.pix_fmt} like the rest"),

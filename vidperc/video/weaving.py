@@ -51,19 +51,31 @@ class Look:
     marked: bool
 
 
-def look_for_fields(path: Path, info: VideoInfo, index: FrameIndex) -> str:
-    """What a few places of a video show, as the end of a sentence about it; empty for pictures that are whole.
+@dataclass(frozen=True)
+class Fields:
+    """What a few places of a video whose first frame is not marked as interlaced show.
+
+    says: the end of a sentence about it; empty for pictures that are whole. marked: some frames say so themselves.
+    """
+
+    says: str = ""
+    marked: bool = False
+
+
+def look_for_fields(path: Path, info: VideoInfo, index: FrameIndex) -> Fields:
+    """What the pictures of a few places tell.
 
     Only what a quick look shows beyond doubt: where little moves, or for a short time, nothing is said.
     """
     if info.height > MOST_LINES or info.color.transfer in _HDR or not path.is_file():
-        return ""
-    return verdict(looks_at(path, index))
+        return Fields()
+    places = looks_at(path, index)
+    return Fields(verdict(places), any(look.marked for place in places for look in place))
 
 
-def field_warnings(path: Path, info: VideoInfo, index: FrameIndex) -> tuple[str, ...]:
-    """What the user should know of fields that no mark tells."""
-    found = look_for_fields(path, info, index)
+def field_warnings(fields: Fields) -> tuple[str, ...]:
+    """What the user should know of fields that the first frame's mark does not tell."""
+    found = fields.says
     if not found:
         return ()
     # Unmarked, the top field is taken for the first; a picture of each frame is whole all the same.
@@ -81,8 +93,9 @@ def verdict(places: list[list[Look]]) -> str:
     top, bottom, whole = (orders.count(order) for order in "tbp")
     woven = max(top, bottom)
     marked = sum(look.marked for look in looks)
-    if marked > len(looks) / 2:
-        return f"is interlaced, as {marked} of {len(looks)} frames say, if not the first"
+    if marked:
+        part = "" if marked > len(looks) / 2 else " in part"
+        return f"is interlaced{part}, as {marked} of {len(looks)} frames say, if not the first"
     if woven < _FEWEST or min(top, bottom) > 0.05 * woven:
         return ""
     combed = sum(look.combed >= _COMBED for look in looks) / sum(look.combed > 0 or look.order != "u" for look in looks)
