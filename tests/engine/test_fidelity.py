@@ -360,3 +360,38 @@ def test_a_mark_that_mp4_adds_to_subtitles_is_told(carried, tmp_path):
 def marks(path, stream):
     (found,) = probed(path, "-show_streams", "-select_streams", stream)["streams"]
     return {name for name, is_set in found["disposition"].items() if is_set}
+
+
+needs_mkvpropedit = pytest.mark.skipif(shutil.which("mkvpropedit") is None, reason="mkvpropedit marks the sources")
+
+VIEWS = {
+    "360 degree projection": ("projection-type=1", "projection-pose-yaw=30"),
+    "stereo 3D": ("stereo-mode=1",),
+    "cropping": ("pixel-crop-top=10", "pixel-crop-left=20"),
+}
+
+
+@needs_ffmpeg
+@needs_mkvpropedit
+@pytest.mark.parametrize("what", VIEWS)
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_how_pictures_are_to_be_viewed_is_told_and_strict_refuses_to_lose_it(suffix, what, carried, tmp_path):
+    source = make_clip(tmp_path / "in.mkv", frames=3)
+    marks = [part for mark in VIEWS[what] for part in ("-s", mark)]
+    subprocess.run(["mkvpropedit", str(source), "-e", "track:v1", *marks], check=True, capture_output=True)
+    report = carried(source, f"out{suffix}")
+    kept = (what, suffix) == ("stereo 3D", ".mkv")  # Matroska's own tag makes its own mark
+    assert (what, "kept" if kept else "dropped") in outcomes(report, "video")
+    if not kept:
+        with pytest.raises(VidpercError, match=f"--strict, .*video, {what}"):
+            carried(source, f"strict{suffix}", strict=True)
+
+
+@needs_ffmpeg
+@needs_mkvpropedit
+def test_bare_pictures_tell_of_the_view_that_they_lose(carried, tmp_path):
+    source = make_clip(tmp_path / "in.mkv", frames=3)
+    mark = ["-e", "track:v1", "-s", "projection-type=1"]
+    subprocess.run(["mkvpropedit", str(source), *mark], check=True, capture_output=True)
+    report = carried(source, "out.y4m", preset=None)
+    assert ("360 degree projection", "dropped") in outcomes(report, "video")

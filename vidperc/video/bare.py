@@ -13,6 +13,7 @@ from vidperc.ops.layout import LAYOUTS
 from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Copied, Fate
+from vidperc.video.header import views
 from vidperc.video.images import IMAGES
 from vidperc.video.index import FrameIndex
 from vidperc.video.opening import open_input
@@ -125,6 +126,8 @@ def bare_fates(
             copied.drop(f"{source.chapters} chapters", why)
         if main.language not in NO_LANGUAGE:
             copied.drop("video", why, f"language {spelled(main.language or '')}")
+        for what in views(main):
+            copied.drop("video", why, what)
         for subject, tags in (("video", main.metadata), ("file", container.metadata)):
             for key in tags:
                 technical = subject == "video" and key.lower() in TECHNICAL_TAGS - {"title", "timecode"}

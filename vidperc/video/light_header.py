@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
 from vidperc.video.hdr import HdrMetadata, Mastering
+from vidperc.video.header import element, elements
 
 # Matroska's elements (RFC 9559), as they are spelled in the file.
 _EBML, _SEGMENT, _INFO, _TRACKS = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b"
@@ -31,11 +31,11 @@ def stating_light(segment: Path | io.BytesIO, hdr: HdrMetadata) -> io.BytesIO:
         packet = next(packet for packet in source.demux(video=0) if packet.size)
         packet.stream = stream
         output.mux(packet)
-    parts = dict(_elements(one.getvalue()))
-    body = [(name, content) for name, content in _elements(parts[_SEGMENT]) if name in (_INFO, _TRACKS, _CLUSTER)]
+    parts = dict(elements(one.getvalue()))
+    body = [(name, content) for name, content in elements(parts[_SEGMENT]) if name in (_INFO, _TRACKS, _CLUSTER)]
     # Without the index, which would point beside what it means.
-    written = b"".join(_element(name, _lit(content, hdr) if name == _TRACKS else content) for name, content in body)
-    return io.BytesIO(_element(_EBML, parts[_EBML]) + _element(_SEGMENT, written))
+    written = b"".join(element(name, _lit(content, hdr) if name == _TRACKS else content) for name, content in body)
+    return io.BytesIO(element(_EBML, parts[_EBML]) + element(_SEGMENT, written))
 
 
 def _opened(segment: Path | io.BytesIO) -> str | io.BytesIO:
@@ -45,25 +45,23 @@ def _opened(segment: Path | io.BytesIO) -> str | io.BytesIO:
 def _lit(tracks: bytes, hdr: HdrMetadata) -> bytes:
     """The content of an element above the colour description of a video, with the light in that description."""
     changed = b""
-    for name, content in _elements(tracks):
+    for name, content in elements(tracks):
         if name in (_TRACK, _VIDEO):
-            changed += _element(name, _lit(content, hdr))
+            changed += element(name, _lit(content, hdr))
         elif name == _COLOUR:
-            changed += _element(name, content + _light(hdr))
+            changed += element(name, content + _light(hdr))
         elif name != _CHECKSUM:  # of what is no longer so
-            changed += _element(name, content)
+            changed += element(name, content)
     return changed
 
 
 def _light(hdr: HdrMetadata) -> bytes:
     said = b""
     if hdr.light is not None:
-        said += _element(_MAX_CLL, struct.pack(">I", hdr.light[0])) + _element(
-            _MAX_FALL, struct.pack(">I", hdr.light[1])
-        )
+        said += element(_MAX_CLL, struct.pack(">I", hdr.light[0])) + element(_MAX_FALL, struct.pack(">I", hdr.light[1]))
     if hdr.mastering is not None:
         pairs = zip(_FIGURES, _figures(hdr.mastering), strict=True)
-        said += _element(_MASTERING, b"".join(_element(name, struct.pack(">d", figure)) for name, figure in pairs))
+        said += element(_MASTERING, b"".join(element(name, struct.pack(">d", figure)) for name, figure in pairs))
     return said
 
 
@@ -73,22 +71,3 @@ def _figures(mastering: Mastering) -> list[float]:
         float(mastering.brightest),
         float(mastering.darkest),
     ]
-
-
-def _elements(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The name and the content of every element of EBML (RFC 8794)."""
-    place = 0
-    while place < len(content):
-        width = 9 - content[place].bit_length()  # the first set bit tells how long the name is
-        name, place = content[place : place + width], place + width
-        width = 9 - content[place].bit_length()
-        number = int.from_bytes(content[place : place + width]) & ((1 << 7 * width) - 1)
-        place += width
-        unknown = number == (1 << 7 * width) - 1
-        end = len(content) if unknown else place + number
-        yield name, content[place:end]
-        place = end
-
-
-def _element(name: bytes, content: bytes) -> bytes:
-    return name + (len(content) | 1 << 56).to_bytes(8) + content

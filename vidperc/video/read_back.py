@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, is_cover, spelled
 from vidperc.video.fates import Copied
+from vidperc.video.header import views
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo, display_matrix, first_frame
 from vidperc.video.services import service_names
@@ -60,6 +61,7 @@ def compare_with_source(
     for place, stream in enumerate(source.streams):
         if place == main:
             _compare_stream(stream, output.streams.video[0], copied, "video", container)
+            _compare_views(stream, output.streams.video[0], copied, container)
         elif place in places and places[place] < len(output.streams):
             _compare_stream(stream, output.streams[places[place]], copied, describe(stream), container)
     # A timecode goes to the pictures where the container has it there; an excerpt's is another.
@@ -112,6 +114,18 @@ def _compare_stream(stream: Stream, found: Stream, copied: Copied, name: str, co
     if stream.disposition:
         _tell(copied, name, f"marks {', '.join(lost)}" if lost else "marks", not lost, container)
     _compare_tags(stream.metadata, found.metadata, copied, name, container, without=TECHNICAL_TAGS)
+
+
+def _compare_views(stream: Stream, found: Stream, copied: Copied, container: str) -> None:
+    wanted = views(stream)
+    there = views(found) if wanted else {}
+    for what, spelling in wanted.items():
+        if there.get(what) == spelling:
+            copied.keep("video", what)
+        elif what == "cropping":
+            copied.drop("video", "the border that players hide is shown; cut it off before (ffmpeg does)", what)
+        else:
+            copied.drop("video", f"{container} does not state it as the source does; players show it flat", what)
 
 
 def _compare_tags(

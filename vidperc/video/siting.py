@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
-import av.error
+from vidperc.video.header import matroska_header
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -38,24 +36,8 @@ def stated_siting(stream: VideoStream) -> int | None:
         return _SETTLED[codec]
     if stream.container.format.name == "yuv4mpegpipe":
         return _of_y4m(Path(stream.container.name))
-    found = _MATROSKA_SITING.search(_matroska_header(stream))
+    found = _MATROSKA_SITING.search(matroska_header(stream))
     return _BY_SIDES[found[1][0], found[2][0]] if found else None
-
-
-def _matroska_header(stream: VideoStream) -> bytes:
-    """What a Matroska file of this stream begins with; FFmpeg knows of more than PyAV shows, and writes it there.
-
-    FFmpeg's log would tell too, but whoever listens to it from Python while another thread decodes can wait for ever:
-    decoders wait for Python's lock to say something, and what closes them holds it and waits for them.
-    """
-    header = io.BytesIO()
-    try:
-        with av.open(header, "w", format="matroska") as container:
-            container.add_stream_from_template(stream, opaque=True)
-            container.start_encoding()
-    except (av.error.FFmpegError, ValueError):
-        return b""  # a codec that it does not hold, or headers that cannot be read; the decoder will say more
-    return header.getvalue()
 
 
 def _of_y4m(path: Path) -> int | None:
