@@ -395,3 +395,49 @@ def test_bare_pictures_tell_of_the_view_that_they_lose(carried, tmp_path):
     subprocess.run(["mkvpropedit", str(source), *mark], check=True, capture_output=True)
     report = carried(source, "out.y4m", preset=None)
     assert ("360 degree projection", "dropped") in outcomes(report, "video")
+
+
+CHAPTERS = """;FFMETADATA1
+BPS_NOTE=a note
+DURATION_NOTE=another
+[CHAPTER]
+TIMEBASE=1/1000
+START=0
+END=300
+title=first
+ARTIST=someone
+[CHAPTER]
+TIMEBASE=1/1000
+START=600
+END=1200
+title=second
+"""
+
+
+@needs_ffmpeg
+def test_what_chapters_and_tags_like_statistics_lose_is_told(carried, tmp_path):
+    plain, notes, source = make_clip(tmp_path / "plain.mkv"), tmp_path / "notes.txt", tmp_path / "in.mkv"
+    notes.write_text(CHAPTERS)
+    command = ["ffmpeg", "-v", "error", "-i", str(plain), "-i", str(notes), "-map_metadata", "1", "-c", "copy"]
+    subprocess.run([*command, str(source)], check=True)
+    dropped = carried(source, "out.mp4").streams.dropped
+    for start in (
+        "chapter 1, tag ARTIST: ",
+        "chapter 1, end: ",
+        "file, tag BPS_NOTE: ",
+        "file, tag DURATION_NOTE: ",
+    ):
+        assert [sentence for sentence in dropped if sentence.startswith(start)], (start, dropped)
+    assert not [sentence for sentence in dropped if "chapter 2" in sentence or "title" in sentence]
+    assert carried(source, "out2.mkv").streams.dropped == []
+
+
+@needs_ffmpeg
+def test_the_reel_name_of_a_timecode_is_told(carried, tmp_path):
+    plain, source = make_clip(tmp_path / "plain.mkv"), tmp_path / "in.mov"
+    marks = ["-timecode", "01:00:00:00", "-metadata:s:v", "reel_name=A001"]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(plain), "-c", "copy", *marks, str(source)], check=True)
+    assert "A001" in [stream["tags"].get("reel_name") for stream in ffprobe_streams(source)]
+    report = carried(source, "out.mov")
+    there = "A001" in [stream["tags"].get("reel_name") for stream in ffprobe_streams(report.output)]
+    assert there != any("reel_name" in sentence for sentence in report.streams.dropped)

@@ -10,7 +10,7 @@ from av.codec.codec import find_best_pix_fmt_of_list
 
 from vidperc.errors import VidpercError
 from vidperc.ops.layout import LAYOUTS
-from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, spelled
+from vidperc.video.copied import STALE_TAGS, describe, is_statistics, spelled
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Copied, Fate
 from vidperc.video.header import views
@@ -131,7 +131,7 @@ def bare_fates(
         for subject, tags in (("video", main.metadata), ("file", container.metadata)):
             for key in tags:
                 technical = subject == "video" and key.lower() in TECHNICAL_TAGS - {"title", "timecode"}
-                if not technical and key.lower() not in STALE_TAGS and not key.startswith(STATISTICS_TAGS):
+                if not technical and key.lower() not in STALE_TAGS and not is_statistics(key):
                     copied.drop(subject, why, f"tag {spelled(key)}")
     if turned:
         copied.convert("video", f"the pictures are turned, for {form.name} has no mark that would", "rotation")

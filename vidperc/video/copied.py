@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 STALE_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "vidperc_job", "alpha_mode"})
 
 # Matroska's, of packets that are gone; some end in a language (NUMBER_OF_FRAMES-eng).
-STATISTICS_TAGS = ("_STATISTICS", "BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "DURATION")
+_STATISTICS = re.compile(
+    r"(_STATISTICS_(TAGS|WRITING_APP|WRITING_DATE_UTC)|BPS|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|DURATION)(-[A-Za-z]{2,8})*"
+)
 
 PICTURE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp")}
 
@@ -49,6 +52,11 @@ class Cover:
 
     place: Stream
     data: bytes
+
+
+def is_statistics(tag: str) -> bool:
+    """Whether a tag tells of packets of the source."""
+    return _STATISTICS.fullmatch(tag) is not None
 
 
 def copy_streams(
@@ -79,6 +87,9 @@ def copy_streams(
             continue  # an MP4's chapters as text; they are copied as chapters, and the muxer makes its own
         elif stream.type == "data" and stream.metadata.get("timecode", "") == main.metadata.get("timecode"):
             copied.keep(f"timecode {main.metadata['timecode']}")  # a tag of the video, the container's own track
+            if "reel_name" in stream.metadata:
+                reel = spelled(stream.metadata["reel_name"])
+                copied.drop("timecode", f"the track is made anew, without {reel!r}", "tag reel_name")
         elif stream.type == "data":
             # Muxers refuse them, or write headers that no reader takes for such a track, and say nothing.
             copied.drop(name, f"tracks of data are not written to {output.format.name}")
@@ -195,7 +206,7 @@ def cover_packet(cover: Cover) -> Packet[Any]:
 
 def _copy_stream_tags(stream: Stream, place: Stream) -> None:
     for key, value in stream.metadata.items():
-        if key.lower() not in STALE_TAGS and not key.startswith(STATISTICS_TAGS):
+        if key.lower() not in STALE_TAGS and not is_statistics(key):
             place.metadata[spelled(key)] = spelled(value)
     place.disposition = stream.disposition
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from av.stream import Disposition
 
-from vidperc.video.copied import STALE_TAGS, STATISTICS_TAGS, describe, is_cover, spelled
+from vidperc.video.copied import STALE_TAGS, describe, is_cover, is_statistics, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.header import views
 from vidperc.video.opening import open_input
@@ -139,7 +139,7 @@ def _compare_tags(
     there = {key.lower(): value for key, value in found.items()}
     for key, value in wanted.items():
         plain = key.lower()
-        if plain in STALE_TAGS | without or key.startswith(STATISTICS_TAGS):
+        if plain in STALE_TAGS | without or is_statistics(key):
             continue
         field, got = f"tag {spelled(key)}", there.get(spelled(plain))
         if got is not None and not same_value(spelled(value), got):
@@ -185,10 +185,20 @@ def _compare_chapters(wanted: list[Any], found: list[Any], copied: Copied, conta
             number <= len(found)
             and abs(seconds(found[number - 1], "start") - seconds(chapter, "start")) <= TIME_TOLERANCE
         )
+        subject = f"chapter {number}"
         if not same:
-            copied.drop(f"chapter {number}", f"{container} gives it back at another time, or not at all")
-        elif title and found[number - 1]["metadata"].get("title") != title:
-            copied.drop(f"chapter {number}", f"{container} does not hold it", f"title {title!r}")
+            copied.drop(subject, f"{container} gives it back at another time, or not at all")
+            continue
+        there = found[number - 1]
+        if title and there["metadata"].get("title") != title:
+            copied.drop(subject, f"{container} does not hold it", f"title {title!r}")
+        if abs(seconds(there, "end") - seconds(chapter, "end")) > TIME_TOLERANCE:
+            copied.drop(subject, f"{container} lets it last until {seconds(there, 'end'):.3f} s", "end")
+        tags = {key: value for key, value in chapter["metadata"].items() if key.lower() != "title"}
+        kept = {key.lower() for key in there["metadata"]}
+        for key in tags:
+            if spelled(key).lower() not in kept:
+                copied.drop(subject, f"{container} does not hold it", f"tag {spelled(key)}")
 
 
 def _tell(copied: Copied, subject: str, field: str, kept: bool, container: str) -> None:
