@@ -143,3 +143,48 @@ def test_a_cut_inside_a_frame_is_told_where_the_output_shows_the_end(end, told, 
     assert len(remarks) == told
     assert [warning for warning in heard.warnings if "no whole frame" in warning] == remarks
     assert report.frames_out == (3 if end is None else 2)
+
+
+def cut_job(folder, **settings):
+    """A job of an MP4 of whose second half nothing is there."""
+    content = whole(".mp4", folder)
+    source = folder / "cut.mp4"
+    source.write_bytes(content[: len(content) * 6 // 10])
+    return Job(
+        source=source,
+        pipeline=apply_settings(load_pipeline("upscale"), ["upscale.model=bicubic", "upscale.scale=1"]),
+        output=folder / "out.mp4",
+        workers=1,
+        wishes=Wishes(device="cpu"),
+        **settings,
+    )
+
+
+def test_a_cut_off_file_is_told_with_its_frames_and_its_sound(pool, tmp_path):
+    heard = Heard()
+    report = run_job(cut_job(tmp_path), pool, heard)
+    assert report.frames_out < FRAMES
+    (told,) = [remark for remark in report.remarks if "cut off" in remark]
+    assert f"video 0: {report.frames_out} of the {FRAMES} announced frames are there; audio 1: " in told
+    assert [warning for warning in heard.warnings if "cut off" in warning] == [told]
+    lost = [fate for fate in report.fidelity if fate.field == "length"]
+    assert [(fate.subject.partition(" (")[0], fate.outcome) for fate in lost] == [
+        ("video", "dropped"),
+        ("audio 1", "dropped"),
+    ]
+    (sound,) = [fate for fate in report.fidelity if fate.subject.startswith("audio 1") and fate.field == "stream"]
+    assert "as far as it is there" in sound.reason
+
+
+def test_strict_refuses_a_cut_off_file_before_any_work(pool, tmp_path):
+    job = cut_job(tmp_path, strict=True)
+    with pytest.raises(VidpercError, match=rf"--strict, .* of the {FRAMES} announced frames are there"):
+        run_job(job, pool, Watcher())
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_an_excerpt_before_the_cut_is_whole(pool, tmp_path):
+    heard = Heard()
+    report = run_job(cut_job(tmp_path, strict=True, end=Fraction(4, 25)), pool, heard)
+    assert report.frames_out == 4
+    assert not [text for text in (*heard.warnings, *map(str, report.fidelity)) if "cut off" in text]

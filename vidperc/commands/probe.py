@@ -14,7 +14,7 @@ from vidperc.engine.cuts import AUTO_CUTS, cut_choice
 from vidperc.engine.plan import usable_cores
 from vidperc.errors import VidpercError
 from vidperc.video.cuts import Cut
-from vidperc.video.index import FrameIndex, index_frames
+from vidperc.video.index import FrameIndex, cut_off_warnings, index_frames
 from vidperc.video.probe import VideoInfo, probe
 from vidperc.video.scan import find_cuts
 from vidperc.video.times import timecode
@@ -78,6 +78,11 @@ def _gaps(index: FrameIndex) -> set[int]:
     return {b - a for a, b in zip(index.pts, index.pts[1:], strict=False)}
 
 
+def _cut_off(index: FrameIndex) -> list[str]:
+    """What is missing of a file that ends before it should, a sentence each."""
+    return [*([] if index.cut_off is None else [index.cut_off.sentence()]), *cut_off_warnings(index)]
+
+
 def _facts(info: VideoInfo, index: FrameIndex) -> dict[str, Any]:
     gaps = _gaps(index)
     return {
@@ -89,6 +94,7 @@ def _facts(info: VideoInfo, index: FrameIndex) -> dict[str, Any]:
         "largest_gap": max(gaps, default=None),
         "keyframes": len(index.keyframes),
         "timed": not index.sequential,
+        "cut_off": _cut_off(index),
     }
 
 
@@ -107,6 +113,7 @@ def _lines(info: VideoInfo, index: FrameIndex) -> list[str]:
         f"primaries {color.primaries}, transfer {color.transfer}"
         + (f" (not stated: {'; '.join(color.guessed)})" if color.guessed else ""),
     ]
+    lines += [f"  cut off     {told}" for told in _cut_off(index)]
     if index.sequential:
         lines.append("  times       none in the packets; frames are counted at the stated rate")
     if info.rotation:

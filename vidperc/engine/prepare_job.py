@@ -80,6 +80,9 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
     pts, window = selection(job, info, index)
     origin = 0 if window else origin_of(info, index)
     fields = Fields() if job.deinterlace or info.interlaced else look_for_fields(job.source, *stored)
+    cut_off = index.cut_off
+    if cut_off and window and pts[-1] != index.pts[-1] and not cut_off.touches(window[1] * info.time_base):
+        cut_off = None
     cuts = given_cuts(job.cuts, info, index)
     cores = usable_cores()
     # A first guess, so that workers start now: a GPU takes one, a slow network on a CPU makes more segments.
@@ -130,6 +133,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         *matrix_fate(info, encoder, through_rgb=not luma_layout(info, encoder, color, prepared, turn)),
         *(() if is_images(job.source) else frame_fates(job.source, encoder.codec, captions=index.captions)),
         *time_fate(info, origin, output),
+        *(cut_off.fates(rehearsal.copied.fates) if cut_off else ()),
         *reading_fates(
             stored[0].interlaced or fields.marked, deinterlace=job.deinterlace, turned=bool(turn) and bare is None
         ),
@@ -178,6 +182,7 @@ def prepare_job(job: Job, pool: WorkerPool) -> Ready:
         window=window,
         origin=origin,
         woven=field_warnings(fields),
+        cut_off=cut_off,
         cuts=cuts,
         prepared=prepared,
         encoder=encoder,

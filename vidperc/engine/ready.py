@@ -17,6 +17,7 @@ from vidperc.ops.turn import Turn
 from vidperc.pipeline import PipelineSpec
 from vidperc.version import __version__
 from vidperc.video.bare import PNG, Bare
+from vidperc.video.cut_off import CutOff
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Fate
 from vidperc.video.images import gaps_in_names, image_paths, is_images
@@ -38,6 +39,7 @@ class Ready:
     info, index: of the source as it is read. stored: as it is stored; another when it is deinterlaced or turned.
     origin: the time of the source that is 0 in an output of the whole.
     woven: what the pictures of a source tell that is not marked as interlaced, as field_warnings() has it.
+    cut_off: what is missing of the frames, or of what goes with them, because the source ends before it should.
     cuts: pts of those that the user gave; None when they are to be found.
     bare: the form of an output that is no container; None for one.
     output, place: what will appear, and what it is. names: of the images in a folder, by their frames' pts.
@@ -57,6 +59,7 @@ class Ready:
     window: tuple[int, int] | None
     origin: int
     woven: tuple[str, ...]
+    cut_off: CutOff | None
     cuts: tuple[int, ...] | None
     prepared: Prepared
     encoder: EncoderSettings
@@ -83,6 +86,8 @@ def warnings(job: Job, ready: Ready) -> list[str]:
     """What of a source is not handled as its owner may expect."""
     info, encoder = ready.info, ready.encoder
     found = [*ready.woven]
+    if ready.cut_off is not None:
+        found.append(ready.cut_off.sentence())
     if ready.pts[-1] == ready.index.pts[-1]:
         found.extend(cut_off_warnings(ready.stored[1]))
     if is_images(job.source):

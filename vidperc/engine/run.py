@@ -283,6 +283,7 @@ def _finish(
                 f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}"
             )
         put_in_place(partial, ready.output, journal.folder)
+    others = delivery.copied.fates if ready.cut_off is None else ready.cut_off.told(delivery.copied.fates)
     counts: dict[str, int] = {}
     for sidecar in sidecars:
         for name, value in sidecar.counts.items():
@@ -299,12 +300,12 @@ def _finish(
         height=plan.height,
         window=plan.window,
         time_error_seconds=delivery.time_error,
-        streams=stream_report(delivery.copied.fates),
+        streams=stream_report(others),
         fidelity=[
             *change_fates(
                 ready.picture_fates, counts, ready.info, plan.encoder, deinterlace=job.deinterlace, frames=frames
             ),
-            *delivery.copied.fates,
+            *others,
         ],
         layout=plan.layout,
         color={"source": asdict(plan.color), "output": asdict(plan.output_color)},

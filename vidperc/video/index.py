@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidperc.errors import VidpercError
 from vidperc.video.captions import carries_captions
+from vidperc.video.cut_off import CutOff, find_cut_off
 from vidperc.video.images import image_paths, is_images
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
@@ -47,6 +48,7 @@ class FrameIndex:
     captions: packets carry some.
     spare_bytes: of a file that ends inside a frame, what comes after the last frame that was read, below 0 where the
         file ends before that frame does; 0 for whole files, and where a container holds more than frames.
+    cut_off: what is missing of a container that ends before the size that it states.
     """
 
     pts: tuple[int, ...]
@@ -56,6 +58,7 @@ class FrameIndex:
     sequential: bool = False
     captions: bool = False
     spare_bytes: int = 0
+    cut_off: CutOff | None = None
 
     def between(self, start: int | None, stop: int | None) -> tuple[int, ...]:
         """The pts with start <= pts < stop; None leaves a side open."""
@@ -138,12 +141,13 @@ def index_frames(path: Path) -> FrameIndex:
         # Damage before the end is counted when it is decoded; what follows it is then no rest of a frame.
         bare = container.format.name in BARE_FORMATS and not errors
         stated_end = _stated_end(container, stream)
+        cut_off = find_cut_off(path, container, stream)
         reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
     pts = tuple(sorted(set(times)))
     if untimed or len(pts) != len(times) or (reorders and times == list(pts) and not _shown_as_timed(path)):
-        return replace(_count_frames(path), captions=captions)
+        return replace(_count_frames(path), captions=captions, cut_off=cut_off)
     usual = round(1 / (rate * tick)) if rate and tick else 1
     final = max(times)
     last = durations[final] or (final - pts[-2] if len(pts) > 1 else usual) or 1
@@ -156,6 +160,7 @@ def index_frames(path: Path) -> FrameIndex:
         nbytes=tuple(sizes[time] for time in pts),
         captions=captions,
         spare_bytes=path.stat().st_size - ends if bare else 0,
+        cut_off=cut_off,
     )
 
 
