@@ -441,3 +441,39 @@ def test_the_reel_name_of_a_timecode_is_told(carried, tmp_path):
     report = carried(source, "out.mov")
     there = "A001" in [stream["tags"].get("reel_name") for stream in ffprobe_streams(report.output)]
     assert there != any("reel_name" in sentence for sentence in report.streams.dropped)
+
+
+@pytest.fixture
+def captions_of_a_moment(tmp_path):
+    """A MOV with a track of CEA-608 that was taken from the frames; its last packet lasts no time."""
+    if TEST_DATA is None or shutil.which("ffmpeg") is None:
+        pytest.skip("needs ffmpeg, and the broadcast of VIDPERC_TEST_DATA")
+    (tmp_path / "c.ts").write_bytes((TEST_DATA / "videos" / "awkward" / "hls_cea608_vfr.ts").read_bytes())
+    reading = ["-f", "lavfi", "-i", "movie=c.ts[out+subcc]", "-i", "c.ts", "-map", "1:v", "-map", "0:s", "-t", "3"]
+    command = ["ffmpeg", "-v", "error", *reading, "-c", "copy", "in.mov"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    return tmp_path / "in.mov"
+
+
+def test_the_last_caption_of_a_track_is_kept_where_it_lasts_no_time(captions_of_a_moment, carried):
+    """The edit list of a MOV ended at it, so that readers left it out, and the whole job failed at its end."""
+    source = captions_of_a_moment
+    assert [kind for kind in kinds(source) if kind[0] == "subtitle"] == [("subtitle", "eia_608")]
+    assert lasts_of_text(source)[-1] in (None, 0)
+    report = carried(source, "out.mov")
+    assert ffprobe_packets(report.output, "s") == ffprobe_packets(source, "s")
+    assert outcomes(report, "subtitle") >= {("stream", "kept")}
+    assert report.streams.dropped == []
+
+
+def lasts_of_text(path):
+    answer = probed(path, "-select_streams", "s", "-show_entries", "packet=duration")
+    return [packet.get("duration") for packet in answer["packets"]]
+
+
+@pytest.mark.parametrize(("output", "hint"), [("out.mp4", "ending in .mov keeps it as it is"), ("out.mkv", ".mov")])
+def test_a_stream_is_said_to_be_kept_only_by_containers_that_take_it(output, hint, captions_of_a_moment, carried):
+    """Matroska holds no CEA-608, and was recommended for it."""
+    report = carried(captions_of_a_moment, output, end=Fraction(1, 5))
+    (told,) = [sentence for sentence in report.streams.dropped if "eia_608" in sentence]
+    assert hint in told and ".mkv" not in told

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,8 @@ def write_output(
             refusals: dict[int, int] = {}
             for packet in heapq.merge(pictures, others, key=_decode_seconds):
                 index, counted = packet.stream.index, weight(packet)
+                if mp4 and packet.stream.type == "subtitle" and not packet.duration:
+                    packet.duration = _least(packet)
                 try:
                     output.mux_one(packet)
                 except (av.error.ArgumentError, av.error.InvalidDataError):
@@ -141,6 +144,15 @@ def write_output(
     if path.suffix.lower() in MP4_FAMILY:
         append_identity(path, identity)
     return copied
+
+
+def _least(packet: Packet[Any]) -> int:
+    """The shortest duration that a track tells from none: its edit list ends where its last packet does.
+
+    Readers leave out what begins at that end, as the last caption does that lasts no time.
+    """
+    tick = packet.stream.time_base or packet.time_base
+    return max(1, ceil(tick / packet.time_base))
 
 
 def _take_back(
