@@ -243,3 +243,36 @@ def test_a_dv_file_that_ends_inside_a_frame_shows_the_end_of_the_one_before(miss
     filled.write_bytes(content + content[3 * 144_000 - missing : 3 * 144_000])
     assert index_frames(filled).spare_bytes == 0
     assert decoded_frames(path) == decoded_frames(filled)
+
+
+@pytest.mark.parametrize("count", [1, 8, 13])
+def test_frames_at_the_start_without_a_time_are_counted_back_from_the_first_that_has_one(count, tmp_path):
+    """Matroska has no times before 0. Put between later frames, they pushed those off their stated times."""
+    fine = Fraction(1, 90000)
+    clip = make_clip(tmp_path / "clip.mp4", frames=40, rate=30, time_base=fine, options={"bf": "3", "g": "30"})
+    whole = index_frames(clip).pts
+    path = without_times(clip, tmp_path / "in.mkv", before=whole[count])
+    with av.open(str(path)) as container:
+        stated = sorted(p.pts for p in container.demux(video=0) if p.size and p.pts is not None)
+    assert len(stated) == 40 - count
+    index = index_frames(path)
+    assert not index.sequential
+    assert list(index.pts[count:]) == stated
+    assert list(index.pts) == [round((time - whole[count]) * fine * 1000) for time in whole]
+    assert sum(index.nbytes) == sum(index_frames(clip).nbytes)
+    counts = Counts()
+    assert [frame.pts for frame in read_frames(path, counts=counts)] == list(index.pts)
+    assert (counts.untimed_frames, counts.damage) == (count, 0)
+
+
+def without_times(source, path, *, before):
+    """A Matroska whose frames that are shown before a time have none: their blocks are before the time of all."""
+    with av.open(str(source)) as container, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        stream.codec_context.framerate = Fraction(30)  # Matroska states how long a frame lasts by it
+        for packet in container.demux(video=0):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - before, packet.dts - before
+                packet.stream = stream
+                out.mux(packet)
+    return path

@@ -14,7 +14,7 @@ from vidperc.video.cut_off import CutOff, find_cut_off
 from vidperc.video.images import image_paths, is_images
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
-from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames
+from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames, ticks_per_frame, times_before
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -28,6 +28,9 @@ EXACT_SEEK_FORMATS = ("mov", "matroska")
 
 # In these nothing follows a frame but the next one, of the same size.
 BARE_FORMATS = ("yuv4mpegpipe", "dv")
+
+# Packets of this many frames may come before that of a frame which is shown before them (H.264 and HEVC).
+MOST_REORDERED = 16
 
 # So many frames tell whether times that rise from packet to packet are those of display.
 ORDER_PROBE_FRAMES = 48
@@ -86,7 +89,7 @@ def index_frames(path: Path) -> FrameIndex:
     """Read all packets of the main video stream and return the times of its frames.
 
     Images count from 0, a tick each. Frames that an edit list hides are left out. Nothing is decoded, unless packets
-    carry no times of display.
+    carry no times of display; where only the first ones do not, these are counted back from the first that does.
     Raises VidpercError when the file cannot be read or holds no frame.
     """
     if is_images(path):
@@ -97,13 +100,12 @@ def index_frames(path: Path) -> FrameIndex:
     starts: list[tuple[int, int, bool]] = []
     durations: dict[int, int] = {}
     sizes: dict[int, int] = {}
-    untimed = 0
+    untimed: list[int] = []
+    leading = True
     captions = False
     ends = 0
     with open_input(path) as container:
         stream = video_stream(container, path)
-        rate = stream.average_rate or stream.guessed_rate
-        tick = stream.time_base
         errors = 0
         packets = container.demux(stream)
         while True:
@@ -124,7 +126,8 @@ def index_frames(path: Path) -> FrameIndex:
             captions = captions or carries_captions(bytes(packet))
             ends = (packet.pos or 0) + packet.size
             if packet.pts is None:
-                untimed += 1
+                untimed.append(packet.size)
+                leading = leading and len(times) <= MOST_REORDERED
                 continue
             if packet.is_keyframe:
                 slow = stream.codec_context.name == "h264" and recovers_slowly(
@@ -142,15 +145,22 @@ def index_frames(path: Path) -> FrameIndex:
         bare = container.format.name in BARE_FORMATS and not errors
         stated_end = _stated_end(container, stream)
         cut_off = find_cut_off(path, container, stream)
+        ticks = ticks_per_frame(stream)
         reorders = stream.codec_context.has_b_frames and not container.format.name.startswith(STATES_DISPLAY_TIMES)
     if not times and not untimed:
         raise VidpercError(f"{path}: its video stream has no frames, wanted at least one")
+    if untimed and times and leading:
+        before = times_before(min(times), len(untimed), ticks)
+        if _begins_so(path, [*before, *sorted(times)[:ORDER_PROBE_FRAMES]]):
+            times = [*before, *times]
+            sizes |= dict(zip(before, untimed, strict=True))
+            starts.append((before[0], before[0], False))
+            untimed = []
     pts = tuple(sorted(set(times)))
     if untimed or len(pts) != len(times) or (reorders and times == list(pts) and not _shown_as_timed(path)):
         return replace(_count_frames(path), captions=captions, cut_off=cut_off)
-    usual = round(1 / (rate * tick)) if rate and tick else 1
     final = max(times)
-    last = durations[final] or (final - pts[-2] if len(pts) > 1 else usual) or 1
+    last = durations[final] or (final - pts[-2] if len(pts) > 1 else round(ticks)) or 1
     if stated_end is not None and stated_end >= final:
         last = max(1, min(last, stated_end - final))
     return FrameIndex(
@@ -205,6 +215,11 @@ def _keyframes(starts: list[tuple[int, int, bool]]) -> tuple[tuple[int, int], ..
     found = {(pts, time) for pts, time, slow in starts if not slow}
     found |= {(later[0], time) for (_, time, slow), later in zip(starts, starts[2:], strict=False) if slow}
     return tuple(sorted(found))
+
+
+def _begins_so(path: Path, times: list[int]) -> bool:
+    """Whether the first frames come out of the decoder at these times."""
+    return [frame.pts for frame in islice(read_frames(path, threads=1), len(times))] == times
 
 
 def _shown_as_timed(path: Path) -> bool:

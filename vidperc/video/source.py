@@ -18,6 +18,7 @@ from vidperc.video.decoder import alpha_decoder
 from vidperc.video.deinterlace import Deinterlace, deinterlaced
 from vidperc.video.images import image_frames, image_paths, is_images
 from vidperc.video.opening import MOST_PIXELS, open_input, video_stream
+from vidperc.video.probe import rate_of
 from vidperc.video.stated import Stated, state
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def read_frames(
     deinterlace: whole pictures of interlaced frames, one of each, or one of each field, whose times, and start and
         stop, then count in half the ticks. What comes first after a keyframe is not whole.
     counts: is added to as damage is met.
+    Frames at the start of a file that have no time lead up to the first that has one, at the stream's rate.
     A damaged packet costs what it holds, never the rest; times never run backwards. Images have the ticks of
     index_frames(); raises VidpercError for one that is damaged, or not as the others.
     """
@@ -124,10 +126,16 @@ def read_frames(
             stream.codec_context.options = {**stream.codec_context.options, "skip_loop_filter": "all"}
         if keyframe is not None:
             container.seek(keyframe[1], stream=stream, backward=True)
-        step = _ticks_per_frame(stream)
+        ticks = ticks_per_frame(stream)
+        step = round(ticks)
         reformatter = VideoReformatter()
         frames = _decode(container, stream, counts, alpha_decoder(stream, threads))
-        timed_frames = ((f, f.pts) for f in frames) if timed else _in_order(frames, stream.start_time or 0, step)
+        if timed:
+            timed_frames = (
+                _counted_back(frames, path, ticks, counts) if keyframe is None else ((f, f.pts) for f in frames)
+            )
+        else:
+            timed_frames = _in_order(frames, stream.start_time or 0, step)
         shown = _rising(timed_frames, step, counts)
         if deinterlace:
             shown = deinterlaced(shown, stream.time_base or Fraction(1, 90000), deinterlace)
@@ -142,6 +150,41 @@ def read_frames(
                 counts.rescaled_frames += 1
                 frame = reformatter.reformat(frame, width=size[0], height=size[1], interpolation="BICUBIC")
             yield Decoded(frame, pts, frame.duration or step, stated=stated)
+
+
+def _counted_back(
+    frames: Iterator[VideoFrame], path: Path, ticks: Fraction, counts: Counts
+) -> Iterator[tuple[VideoFrame, int | None]]:
+    """The frames of a whole file with their times; those at its start that have none lead up to the first that has."""
+    before: Iterator[int] | None = None
+    for frame in frames:
+        time = frame.pts
+        if time is not None:
+            yield frame, time
+            yield from ((other, other.pts) for other in frames)
+            return
+        if before is None:
+            before = iter(_lead_in(path, ticks))
+        counts.untimed_frames += 1
+        yield frame, next(before)
+
+
+def _lead_in(path: Path, ticks: Fraction) -> list[int]:
+    """The times of the first frames that have none, counted back from the first that has one, or else from 0 on.
+
+    The file is read again for that: what is before that frame, which may be seconds, would fill the memory.
+    """
+    place = -1
+    with open_input(path) as container:
+        for place, frame in enumerate(_decode(container, video_stream(container, path), Counts(), None)):
+            if frame.pts is not None:
+                return times_before(frame.pts, place, ticks)
+    return [round(number * ticks) for number in range(place + 1)]
+
+
+def times_before(first: int, count: int, ticks: Fraction) -> list[int]:
+    """The times of so many frames that lead up to one that is shown at `first`, each of so many ticks."""
+    return [first - round(place * ticks) for place in range(count, 0, -1)]
 
 
 def _rising(
@@ -251,6 +294,6 @@ def tolerant_packets(
         yield packet
 
 
-def _ticks_per_frame(stream: VideoStream) -> int:
-    rate = stream.average_rate or stream.guessed_rate or 25
-    return max(1, round(1 / (rate * stream.time_base))) if stream.time_base else 1
+def ticks_per_frame(stream: VideoStream) -> Fraction:
+    """How long a frame lasts at the rate that a stream states, at least a tick."""
+    return max(Fraction(1), 1 / (rate_of(stream) * stream.time_base)) if stream.time_base else Fraction(1)
