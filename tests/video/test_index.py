@@ -276,3 +276,17 @@ def without_times(source, path, *, before):
                 packet.stream = stream
                 out.mux(packet)
     return path
+
+
+def test_an_avi_without_b_frames_begins_with_its_sound(tmp_path):
+    """It states no times of display, and those that FFmpeg made up were a frame late."""
+    path = make_clip(tmp_path / "in.avi", frames=30, time_base=Fraction(1, 25), options={"bf": "0"}, sound=True)
+    with av.open(str(path)) as container:
+        shown = [packet.dts for packet in container.demux(video=0) if packet.size]  # nothing is reordered
+    index = index_frames(path)
+    assert shown[0] == 0
+    assert (index.pts, index.sequential) == (tuple(shown), False)
+    assert [frame.pts for frame in read_frames(path)] == shown
+    place = index.keyframes[-1]
+    after = [pts for pts in shown if pts >= place[0]]
+    assert [frame.pts for frame in read_frames(path, keyframe=place, start=place[0])] == after

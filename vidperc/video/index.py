@@ -14,7 +14,16 @@ from vidperc.video.cut_off import CutOff, find_cut_off
 from vidperc.video.images import image_paths, is_images
 from vidperc.video.opening import open_input, video_stream
 from vidperc.video.recovery import recovers_slowly
-from vidperc.video.source import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, read_frames, ticks_per_frame, times_before
+from vidperc.video.source import (
+    DECODE_ERRORS,
+    MAX_DEMUX_ERRORS,
+    Counts,
+    make_no_times,
+    read_frames,
+    show_in_order,
+    ticks_per_frame,
+    times_before,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -106,6 +115,7 @@ def index_frames(path: Path) -> FrameIndex:
     ends = 0
     with open_input(path) as container:
         stream = video_stream(container, path)
+        make_no_times(container, stream)
         errors = 0
         packets = container.demux(stream)
         while True:
@@ -125,6 +135,7 @@ def index_frames(path: Path) -> FrameIndex:
                 continue
             captions = captions or carries_captions(bytes(packet))
             ends = (packet.pos or 0) + packet.size
+            show_in_order(packet, stream, container)
             if packet.pts is None:
                 untimed.append(packet.size)
                 leading = leading and len(times) <= MOST_REORDERED

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 MAX_DEMUX_ERRORS = 100
+GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV sets
 
 # What FFmpeg's decoders were seen to raise on damaged packets.
 DECODE_ERRORS = (av.error.FFmpegError, MemoryError, EOFError, IndexError)
@@ -120,6 +121,7 @@ def read_frames(
         return
     with open_input(path) as container:
         stream = video_stream(container, path)
+        make_no_times(container, stream)
         stream.thread_type = "AUTO"
         stream.thread_count = threads
         if rough:
@@ -166,7 +168,7 @@ def _counted_back(
         if before is None:
             before = iter(_lead_in(path, ticks))
         counts.untimed_frames += 1
-        yield frame, next(before)
+        yield frame, next(before, None)
 
 
 def _lead_in(path: Path, ticks: Fraction) -> list[int]:
@@ -176,7 +178,9 @@ def _lead_in(path: Path, ticks: Fraction) -> list[int]:
     """
     place = -1
     with open_input(path) as container:
-        for place, frame in enumerate(_decode(container, video_stream(container, path), Counts(), None)):
+        stream = video_stream(container, path)
+        make_no_times(container, stream)
+        for place, frame in enumerate(_decode(container, stream, Counts(), None)):
             if frame.pts is not None:
                 return times_before(frame.pts, place, ticks)
     return [round(number * ticks) for number in range(place + 1)]
@@ -256,6 +260,7 @@ def _decode(
     """The frames of a stream by its own decoder, or by another one for it."""
     for packet in tolerant_packets(container, [stream], counts):
         counts.packets += packet.size > 0
+        show_in_order(packet, stream, container)
         try:
             frames = packet.decode() if decoder is None else decoder.decode(packet if packet.size else None)
         except DECODE_ERRORS:
@@ -264,6 +269,21 @@ def _decode(
         for frame in frames:
             state(frame, decoder or stream.codec_context)
             yield frame
+
+
+def make_no_times(container: InputContainer, stream: VideoStream) -> None:
+    """Have no times of display made up for an AVI, which states none: FFmpeg takes that of the next frame.
+
+    Not where B-frames may change the order: the made-up times rise, and tell that there are none after all.
+    """
+    if container.format.name == "avi" and not stream.codec_context.has_b_frames:
+        container.flags &= ~GENERATE_PTS
+
+
+def show_in_order(packet: Packet[Any], stream: VideoStream, container: InputContainer) -> None:
+    """Let a packet of an AVI be shown when it is decoded, where no B-frames change the order."""
+    if packet.pts is None and container.format.name == "avi" and not stream.codec_context.has_b_frames:
+        packet.pts = packet.dts
 
 
 def tolerant_packets(
