@@ -213,6 +213,27 @@ def test_a_start_is_told_and_needed_only_without_a_checkpoint(data: Path, tmp_pa
         followed(recipe, data, tmp_path)
 
 
+def test_part_of_what_was_learnt_lies_between_the_start_and_all_of_it(data: Path, tmp_path: Path) -> None:
+    start = read_network(followed(TINY, data, tmp_path))
+    further = replace(TINY, name="further", start_from="tiny-x2.safetensors")
+    learnt = read_network(followed(further, data, tmp_path))
+    # From the same checkpoint, for the training is the same.
+    part = read_network(followed(replace(further, share_learnt=0.25), data, tmp_path))
+    moved = 0.0
+    for name, weight in part.weights.items():
+        torch.testing.assert_close(
+            weight, torch.lerp(start.weights[name], learnt.weights[name], 0.25), atol=2e-3, rtol=0
+        )
+        moved = max(moved, float((learnt.weights[name] - start.weights[name]).abs().max()))
+    assert moved > 0.02, "the bound above must tell the start from what was learnt"
+
+
+@pytest.mark.parametrize("change", [{"share_learnt": 0.0}, {"share_learnt": 1.5}, {"share_learnt": 0.5}])
+def test_a_share_is_of_something_learnt_from_a_start(change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="share_learnt"):
+        replace(TINY, **change)
+
+
 def test_a_start_comes_from_the_folder_before_the_shipped_ones(tmp_path: Path) -> None:
     assert find_start("fast-x2.safetensors", tmp_path) == shipped_path("fast-x2")
     (tmp_path / "fast-x2.safetensors").touch()

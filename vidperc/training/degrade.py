@@ -60,12 +60,14 @@ class Degradation:
 
 
 def draw_degradation(chance: np.random.Generator, *, scale: int) -> Degradation:
-    """A degradation as video from cameras and the web has it: mild more often than strong."""
+    """A degradation as video from cameras and the web has it: mild more often than strong, and none now and then."""
+    if chance.random() < 0.2:  # so that a network tells what a codec left from what was there, and keeps that
+        return Degradation()
     return Degradation(
         # Most small video was shrunk by a sharp kernel: a network that mostly saw blur cannot tell, and leaves it soft.
-        blur=0 if chance.random() < 0.7 else float(chance.uniform(0.2, 0.9)) * scale / 2,
+        blur=0 if chance.random() < 0.8 else float(chance.uniform(0.2, 0.9)) * scale / 2,
         kernel=chance.choice(["bicubic", "area", "bilinear"], p=[0.8, 0.1, 0.1]).item(),
-        noise=0 if chance.random() < 0.55 else float(4 * chance.random() ** 1.5),
+        noise=0 if chance.random() < 0.7 else float(4 * chance.random() ** 1.5),
         grey_noise=bool(chance.random() < 0.4),
         jpeg=int(chance.integers(55, 96)) if chance.random() < 0.1 else None,
         encoder=_draw_encoder(chance),
@@ -73,14 +75,14 @@ def draw_degradation(chance: np.random.Generator, *, scale: int) -> Degradation:
 
 
 def _draw_encoder(chance: np.random.Generator) -> EncoderSettings | None:
-    codec = chance.choice(["libx264", "mpeg4", "mpeg2video", ""], p=[0.74, 0.13, 0.08, 0.05]).item()
+    codec = chance.choice(["libx264", "mpeg4", "mpeg2video", ""], p=[0.75, 0.1, 0.05, 0.1]).item()
     if not codec:
         return None
     if codec == "libx264":
         preset = chance.choice(["ultrafast", "superfast", "veryfast", "fast", "medium"], p=[0.1, 0.15, 0.25, 0.2, 0.3])
         # Short clips of small frames lose 1.5 dB more at the same factor: as much as two or three steps of it. These
-        # are therefore 17 to 38 of whole videos.
-        return h264(crf=int(chance.integers(15, 36)), preset=preset.item())
+        # are therefore 14 to 38 of whole videos.
+        return h264(crf=int(chance.integers(12, 36)), preset=preset.item())
     return mpeg(codec, quantiser=int(chance.integers(2, 15)), bidirectional=int(chance.integers(3)))
 
 

@@ -63,7 +63,9 @@ class Recipe:
     of frames with their motion. frames: of a clip that is drawn from those. validation: a folder of images that are
     measured at every checkpoint and never learnt from; clips that are held out are measured as well.
     start_from: a trained network's file, in the folder of the checkpoint or else among the shipped ones: what the
-    training begins with, where the layers fit. objective: what is paid for; None for the Charbonnier distance of luma.
+    training begins with, where the layers fit. share_learnt: how far from there to what was learnt the weights lie that
+    are written, 1 for all the way; nearer, a network keeps more of what it could before (M. Wortsman et al., "Robust
+    fine-tuning of zero-shot models", 2022). objective: what is paid for; None for the Charbonnier distance of luma.
     seen: whether the objective sees the pictures in colour (rgb) or their luma alone (grey).
     """
 
@@ -80,6 +82,7 @@ class Recipe:
     validation: str | None = None
     schedule: Schedule
     start_from: str | None = None
+    share_learnt: float = 1.0
     objective: ObjectiveSpec | None = None
     seen: Seen = "rgb"
     licence: str = "Apache-2.0"
@@ -89,6 +92,10 @@ class Recipe:
             raise ValueError(f"name: got {self.name!r}, wanted letters, digits, dots and dashes; files are named so")
         if self.network is None and self.start_from is None:
             raise ValueError("network: got neither a shape nor start_from, wanted one of them")
+        if not 0 < self.share_learnt <= 1:
+            raise ValueError(f"share_learnt: got {self.share_learnt}, wanted a share above 0 and at most 1")
+        if self.share_learnt < 1 and (self.start_from is None or self.network is None or self.network.state):
+            raise ValueError("share_learnt: is for a luma network that begins with another; give network and start_from")
         if self.expand < 0:
             raise ValueError(f"expand: got {self.expand}, wanted at least 0")
         if bool(self.images) == (self.clips is not None):

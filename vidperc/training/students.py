@@ -133,6 +133,21 @@ def begin_with(network: OwnNetwork, path: Path) -> int:
     return taken
 
 
+def go_back(network: OwnNetwork, path: Path, *, share_learnt: float) -> None:
+    """Move a network back towards the one in a file, of the same shape, that it began with.
+
+    share_learnt: how much of the way from there it keeps. Kernels are mixed as they run, their branches added up.
+    Raises VidpercError when the file holds a network of another shape.
+    """
+    start = read_network(path)
+    if not isinstance(start, LumaNetwork) or start.shape != network.shape:
+        raise VidpercError(f"{path}: has not the shape of the recipe's network; leave share_learnt out")
+    for place, layer in enumerate(network.convolutions()):
+        kernel, bias = (start.weights[f"{place}.{kind}"] for kind in ("weight", "bias"))
+        mixed = torch.lerp(kernel, layer.kernel().detach(), share_learnt)
+        _set(layer, mixed, torch.lerp(bias, layer.bias.detach(), share_learnt))
+
+
 @torch.no_grad()
 def _set(layer: FoldedConv, kernel: Tensor, bias: Tensor) -> None:
     layer.weight.add_(kernel - layer.kernel())
