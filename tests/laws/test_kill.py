@@ -76,14 +76,14 @@ def test_ten_kills_at_random_moments_change_no_frame(clip, unkilled, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"], "nothing is left but the output"
 
 
-def ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a job to end; one that hangs fails the test with what all its threads were at."""
+def ended(process: subprocess.Popen[bytes]) -> str:
+    """What a job says until it ends; one that hangs fails the test with what all its threads were at."""
     try:
-        process.communicate(timeout=PATIENCE)
+        return process.communicate(timeout=PATIENCE)[1].decode(errors="replace")
     except subprocess.TimeoutExpired:
         for each in (*psutil.Process(process.pid).children(recursive=True), process):
             each.send_signal(signal.SIGABRT)
-        pytest.fail(f"the job did not end: {process.communicate()[1].decode(errors='replace')}")
+        return pytest.fail(f"the job did not end: {process.communicate()[1].decode(errors='replace')}")
 
 
 @pytest.mark.slow
@@ -103,10 +103,10 @@ def test_a_worker_that_dies_costs_only_its_segment(clip, unkilled, tmp_path):
     workers = psutil.Process(process.pid).children()
     assert workers
     workers[-1].kill()
-    ended(process)
-    assert process.returncode == 0
+    said = ended(process)
+    assert process.returncode == 0, said
     (job,) = json.loads(report.read_text())["jobs"]
-    assert job["crashed_workers"] == 1
+    assert job["crashed_workers"] == 1, said
     assert decoded_frames(output) == decoded_frames(unkilled[0])
 
 
@@ -114,11 +114,12 @@ def test_a_worker_that_dies_costs_only_its_segment(clip, unkilled, tmp_path):
 def test_a_worker_that_hangs_is_ended_and_its_segment_done_again(clip, unkilled, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(pools, "HUNG_AFTER", 3)
     stopped: list[psutil.Process] = []
+    strangers = psutil.Process().children()  # what other tests have left
 
     class Stop(Watcher):
         def progressed(self, frames, seconds):
             if frames and not stopped:
-                stopped.append(psutil.Process().children()[-1])
+                stopped.append(next(child for child in psutil.Process().children() if child not in strangers))
                 stopped[0].suspend()
 
     job = Job(source=clip, pipeline=PipelineSpec("upscale", "", (Upscale(scale=2),)), output=tmp_path / "out.mp4")

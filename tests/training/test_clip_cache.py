@@ -103,11 +103,13 @@ def test_small_frames_are_what_evaluation_makes_of_the_large(data: Path, tmp_pat
 
 def test_real_clips_have_passed_what_was_drawn_for_them(data: Path, tmp_path: Path) -> None:
     real, clean = (
-        load_file(made(data, tmp_path, replace(MATERIAL, degradation=kind))[0].path) for kind in ("real", "bicubic")
+        load_file(made(data, tmp_path, replace(MATERIAL, degradation=kind, count=12))[0].path)
+        for kind in ("real", "bicubic")
     )
     assert np.array_equal(real["large"], clean["large"])
     lost = np.abs(real["small"].astype(float) - clean["small"]).mean(axis=(1, 2, 3, 4))
-    assert (lost > 0.5).sum() >= 4 and len(set(lost.round(3))) == 6
+    damaged = lost[lost > 0.5]  # some are only shrunk
+    assert len(damaged) >= 4 and len(set(damaged.round(3))) == len(damaged)
 
 
 def test_a_video_clip_never_crosses_a_cut(data: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import BinaryIO
 
 import psutil
@@ -214,6 +215,9 @@ class WorkerPool:
             if worker.idle >= HUNG_AFTER:
                 log.warning("a worker did nothing for %d seconds and is ended; another does its part again", HUNG_AFTER)
                 worker.idle = 0
+                if hasattr(signal, "SIGUSR1"):
+                    worker.process.send_signal(signal.SIGUSR1)  # it shows where it hangs
+                    sleep(1)
                 worker.process.kill()
 
     def _replace(self, worker: _Worker) -> None:

@@ -7,6 +7,7 @@ which happens whenever its parent is gone, killed or not.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import io
 import logging
@@ -128,6 +129,8 @@ def main() -> None:
     outgoing = os.fdopen(os.dup(1), "wb")
     # Native libraries print to standard output; from here on that is standard error.
     os.dup2(2, 1)
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        faulthandler.register(signal.SIGUSR1)  # where all threads are, even if none of them can run
     log = logging.getLogger("vidperc")
     log.setLevel(int(sys.argv[1]))
     log.addHandler(_ToParent(outgoing))
