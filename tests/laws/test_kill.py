@@ -106,7 +106,7 @@ def test_a_worker_that_dies_costs_only_its_segment(clip, unkilled, tmp_path):
     said = ended(process)
     assert process.returncode == 0, said
     (job,) = json.loads(report.read_text())["jobs"]
-    assert job["crashed_workers"] == 1, said
+    assert 1 <= job["crashed_workers"] <= 2, said  # one more, if ever, that hung and was ended
     assert decoded_frames(output) == decoded_frames(unkilled[0])
 
 
