@@ -524,6 +524,7 @@ def test_the_lock_of_a_killed_run_hinders_nobody(source, pool, tmp_path):
 
 
 STOPPED = """
+import signal
 from time import sleep
 from vidperc import cli
 from vidperc.engine import journal, plan
@@ -534,10 +535,11 @@ finish = journal.Journal.finish
 def finish_and_wait(*arguments):
     finish(*arguments)
     print("one is finished", flush=True)
-    while True:  # signal.pause() would never see a signal that came just before it
+    while True:  # signal.pause() never sees a signal that came just before it
         sleep(0.1)
 
 journal.Journal.finish = finish_and_wait
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background are told to ignore it
 cli.main()
 """
 
