@@ -64,7 +64,9 @@ def test_ten_kills_at_random_moments_change_no_frame(clip, unkilled, tmp_path):
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
             strikes += 1
-            assert not output.exists(), "a killed job leaves no output"
+            if output.exists():  # it was at its very end; what has its name is whole
+                assert decoded_frames(output) == decoded_frames(wanted)
+                output.unlink()
             resumed += any(tmp_path.glob("out.mp4.vidperc-*/segment-*.json"))
         else:
             assert process.returncode == 0
