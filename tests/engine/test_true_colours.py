@@ -202,16 +202,20 @@ def test_a_rare_matrix_stays_as_it_is_stated(through_rgb, matrix, pool, tmp_path
     assert through_rgb or all(map(np.array_equal, before, after))
 
 
-def test_a_matrix_that_is_no_matrix_does_not_become_rgb(pool, tmp_path):
-    job = Job(
-        source=states(tmp_path / "in.mkv", 14),
+def as_rgb(source):
+    return Job(
+        source=source,
         pipeline=UNCHANGED,
-        output=tmp_path / "out.mkv",
+        output=source.with_name("out.mkv"),
         codec="ffv1",
         pix_fmt="gbrp10le",
         workers=1,
         wishes=CPU,
     )
+
+
+def test_a_matrix_that_is_no_matrix_does_not_become_rgb(pool, tmp_path):
+    job = as_rgb(states(tmp_path / "in.mkv", 14))
     with pytest.raises(VidpercError, match=r"its matrix is ICtCp.* gbrp10le; wanted an output of YUV"):
         run_job(job, pool, Watcher())
     assert not job.output.exists()
@@ -237,15 +241,7 @@ def test_ycgco_becomes_the_rgb_that_it_stands_for(pool, tmp_path):
         frame.pts = 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    job = Job(
-        source=source,
-        pipeline=UNCHANGED,
-        output=tmp_path / "out.mkv",
-        codec="ffv1",
-        pix_fmt="gbrp10le",
-        workers=1,
-        wishes=CPU,
-    )
+    job = as_rgb(source)
     run_job(job, pool, Watcher())
     with av.open(str(job.output)) as container:
         got = [int(np.frombuffer(plane, "<u2")[0]) for plane in next(container.decode(video=0)).planes]

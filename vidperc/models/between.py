@@ -25,11 +25,11 @@ def read_between(path: Path, detail: float) -> LumaNetwork:
             "trained on from its network"
         )
     card = replace(network.card, detail=detail, twin_sha256=twin.card.sha256)
-    weights = {name: _between(tensor, twin.weights[name], detail) for name, tensor in network.weights.items()}
+    weights = {name: mixed(tensor, twin.weights[name], detail) for name, tensor in network.weights.items()}
     return LumaNetwork(card=card, shape=network.shape, weights=weights)
 
 
-def _between(one: Tensor, other: Tensor, share: float) -> Tensor:
+def mixed(one: Tensor, other: Tensor, share: float) -> Tensor:
     """Tensors mixed, exact at both ends and where they are equal.
 
     Step by step: torch.lerp may add and multiply in one, which rounds differently on another processor.

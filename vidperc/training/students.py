@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
+from vidperc.models.between import mixed
 from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma
 from vidperc.models.own_card import LUMA, RECURRENT
 from vidperc.models.precision import fast_precision
@@ -144,8 +145,8 @@ def go_back(network: OwnNetwork, path: Path, *, share_learnt: float) -> None:
         raise VidpercError(f"{path}: has not the shape of the recipe's network; leave share_learnt out")
     for place, layer in enumerate(network.convolutions()):
         kernel, bias = (start.weights[f"{place}.{kind}"] for kind in ("weight", "bias"))
-        mixed = torch.lerp(kernel, layer.kernel().detach(), share_learnt)
-        _set(layer, mixed, torch.lerp(bias, layer.bias.detach(), share_learnt))
+        learnt = layer.kernel().detach(), layer.bias.detach()
+        _set(layer, mixed(kernel, learnt[0], share_learnt), mixed(bias, learnt[1], share_learnt))
 
 
 @torch.no_grad()

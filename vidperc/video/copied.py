@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
-import av
 import av.error
 from av.packet import Packet
 
 from vidperc.video.fates import Copied, Fate
+from vidperc.video.header import header_in
 from vidperc.video.identity import identity_tags
 from vidperc.video.opening import open_input
 from vidperc.video.probe import VideoInfo, codec_name, rate_of
@@ -133,19 +132,9 @@ def _lane(output: OutputContainer, stream: Stream, name: str, copied: Copied) ->
 def _hint(output: OutputContainer, stream: Stream) -> str:
     """Which container keeps a stream as it is; empty where none does."""
     for suffix, container in ((".mkv", "matroska"), (".mov", "mov")):
-        if container != output.format.name and _takes(container, stream):
+        if container != output.format.name and header_in(container, stream):
             return f"; an output name ending in {suffix} keeps it as it is"
     return ""
-
-
-def _takes(container: str, stream: Stream) -> bool:
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except (ValueError, av.error.FFmpegError):
-        return False
-    return True
 
 
 def describe(stream: Stream) -> str:

@@ -13,6 +13,7 @@ import av
 
 from vidperc.video.copied import describe
 from vidperc.video.fates import Fate
+from vidperc.video.header import SEGMENT, size_at
 from vidperc.video.opening import open_input
 from vidperc.video.source import tolerant_packets
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 # What headers and packets may differ in at the end of a whole file: the delay of a sound codec, a last frame.
 SURE_SECONDS = Fraction(1, 5)
 
-SEGMENT = bytes.fromhex("18538067")  # Matroska's one large element
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 LARGEST_HEADER = 1 << 16
 
@@ -215,10 +215,8 @@ def _matroska_end(head: bytes) -> int:
     place = head.find(SEGMENT) + len(SEGMENT)
     if place < len(SEGMENT) or place + 8 > len(head) or not head[place]:
         return 0
-    width = 9 - head[place].bit_length()
-    unknown = (1 << 7 * width) - 1
-    length = int.from_bytes(head[place : place + width], "big") & unknown
-    return 0 if length == unknown else place + width + length
+    length, begins = size_at(head, place)
+    return 0 if length is None else begins + length
 
 
 def _riff_end(file: BinaryIO, size: int) -> int:

@@ -65,10 +65,7 @@ def _graph(frame: VideoFrame, time_base: Fraction, mode: Deinterlace) -> Graph:
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
     bwdif = graph.add("bwdif", f"mode=send_{mode}:parity=auto:deint=all")
-    sink = graph.add("buffersink")
-    source.link_to(bwdif)
-    bwdif.link_to(sink)
-    graph.configure()
+    graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
     return graph
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 # Matroska's elements (RFC 9559), as they are spelled in the file.
-_SEGMENT, _TRACKS, _TRACK, _VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"
+SEGMENT, _TRACKS, _TRACK, _VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"
 _PROJECTION, _PROJECTION_TYPE = b"\x76\x70", b"\x76\x71"
 _VIEWS = {
     _PROJECTION: "360 degree projection",
@@ -31,13 +31,18 @@ def matroska_header(stream: Stream) -> bytes:
     FFmpeg's log would tell too, but whoever listens to it from Python while another thread decodes can wait for ever:
     decoders wait for Python's lock to say something, and what closes them holds it and waits for them.
     """
+    return header_in("matroska", stream)  # nothing where headers cannot be read; the decoder will say more
+
+
+def header_in(container: str, stream: Stream) -> bytes:
+    """What a file of this stream begins with in a container, by FFmpeg's name; empty where that does not hold it."""
     header = io.BytesIO()
     try:
-        with av.open(header, "w", format="matroska") as container:
-            container.add_stream_from_template(stream, opaque=True)
-            container.start_encoding()
+        with av.open(header, "w", format=container) as output:
+            output.add_stream_from_template(stream, opaque=True)
+            output.start_encoding()
     except (av.error.FFmpegError, ValueError):
-        return b""  # a codec that it does not hold, or headers that cannot be read; the decoder will say more
+        return b""
     return header.getvalue()
 
 
@@ -45,7 +50,7 @@ def views(stream: Stream) -> dict[str, bytes]:
     """How a player is to show the pictures of a stream, by its name, and how Matroska spells that."""
     found: dict[str, bytes] = {}
     level = [(b"", matroska_header(stream))]
-    for above in (_SEGMENT, _TRACKS, _TRACK, _VIDEO):
+    for above in (SEGMENT, _TRACKS, _TRACK, _VIDEO):
         level = [(name, part) for _, content in level for name, part in elements(content) if name == above]
     for _, content in level:
         for name, part in elements(content):
@@ -62,13 +67,18 @@ def elements(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     while place < len(content):
         width = 9 - content[place].bit_length()  # the first set bit tells how long the name is
         name, place = content[place : place + width], place + width
-        width = 9 - content[place].bit_length()
-        number = int.from_bytes(content[place : place + width]) & ((1 << 7 * width) - 1)
-        place += width
-        unknown = number == (1 << 7 * width) - 1
-        end = len(content) if unknown else place + number
+        size, place = size_at(content, place)
+        end = len(content) if size is None else place + size
         yield name, content[place:end]
         place = end
+
+
+def size_at(content: bytes, place: int) -> tuple[int | None, int]:
+    """The size of an element, None where it is not known, as in live streams, and where its content begins."""
+    width = 9 - content[place].bit_length()
+    unknown = (1 << 7 * width) - 1
+    size = int.from_bytes(content[place : place + width]) & unknown
+    return None if size == unknown else size, place + width
 
 
 def element(name: bytes, content: bytes) -> bytes:

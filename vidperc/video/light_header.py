@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 
 from vidperc.video.hdr import HdrMetadata, Mastering
-from vidperc.video.header import element, elements
+from vidperc.video.header import SEGMENT, element, elements
 
 # Matroska's elements (RFC 9559), as they are spelled in the file.
-_EBML, _SEGMENT, _INFO, _TRACKS = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b"
+_EBML, _INFO, _TRACKS = b"\x1a\x45\xdf\xa3", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b"
 _CLUSTER, _CHECKSUM = b"\x1f\x43\xb6\x75", b"\xbf"
 _TRACK, _VIDEO, _COLOUR = b"\xae", b"\xe0", b"\x55\xb0"
 _MAX_CLL, _MAX_FALL, _MASTERING = b"\x55\xbc", b"\x55\xbd", b"\x55\xd0"
@@ -32,10 +32,10 @@ def stating_light(segment: Path | io.BytesIO, hdr: HdrMetadata) -> io.BytesIO:
         packet.stream = stream
         output.mux(packet)
     parts = dict(elements(one.getvalue()))
-    body = [(name, content) for name, content in elements(parts[_SEGMENT]) if name in (_INFO, _TRACKS, _CLUSTER)]
+    body = [(name, content) for name, content in elements(parts[SEGMENT]) if name in (_INFO, _TRACKS, _CLUSTER)]
     # Without the index, which would point beside what it means.
     written = b"".join(element(name, _lit(content, hdr) if name == _TRACKS else content) for name, content in body)
-    return io.BytesIO(element(_EBML, parts[_EBML]) + element(_SEGMENT, written))
+    return io.BytesIO(element(_EBML, parts[_EBML]) + element(SEGMENT, written))
 
 
 def _opened(segment: Path | io.BytesIO) -> str | io.BytesIO:

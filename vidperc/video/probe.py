@@ -23,7 +23,7 @@ from vidperc.video.images import IMAGES, check_images, image_paths, is_images, s
 from vidperc.video.opening import Limits, check_header, check_limits, open_input, video_stream
 from vidperc.video.side_data import side_data
 from vidperc.video.siting import stated_siting
-from vidperc.video.stated import BT601, BT709, HD_LINES
+from vidperc.video.stated import BT709, usual_matrix
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -197,7 +197,7 @@ def color_of(frame: VideoFrame, *, siting: int | None = None) -> Color:
     elif frame.color_range == 0:
         guessed.append("range, assumed limited")
     if not frame.format.is_rgb and not frame.format.has_palette and matrix not in KNOWN_MATRICES:
-        matrix = BT709 if frame.height >= HD_LINES else BT601
+        matrix = usual_matrix(frame.height)
         guessed.append(f"matrix, assumed {'BT.709' if matrix == BT709 else 'BT.601'} from its {frame.height} lines")
     return Color(
         matrix=matrix,
@@ -275,5 +275,5 @@ def encoded_color(color: Color, *, rgb: bool, lines: int) -> Color:
     if rgb:
         return replace(color, matrix=0, full_range=True, siting=0, guessed=())
     if color.matrix == 0:
-        return replace(color, matrix=BT709 if lines >= HD_LINES else BT601, full_range=False, siting=0, guessed=())
+        return replace(color, matrix=usual_matrix(lines), full_range=False, siting=0, guessed=())
     return replace(color, guessed=())

@@ -38,9 +38,6 @@ def _through(frame: VideoFrame, mode: str) -> Graph:
     ticks = Fraction(1, 25)  # must be given; no time is read
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=ticks)
     profile = graph.add("sidedata", f"mode={mode}:type=ICC_PROFILE")
-    sink = graph.add("buffersink")
-    source.link_to(profile)
-    profile.link_to(sink)
-    graph.configure()
+    graph.link_nodes(source, profile, graph.add("buffersink")).configure()
     graph.push(frame)
     return graph

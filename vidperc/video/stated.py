@@ -21,6 +21,11 @@ BT709, BT601 = 1, 6
 HD_LINES = 720
 
 
+def usual_matrix(lines: int) -> int:
+    """What a picture of so many lines has that states no matrix."""
+    return BT709 if lines >= HD_LINES else BT601
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stated:
     """What one frame states, by the codes of Color.
@@ -73,7 +78,7 @@ def own_color(stated: Stated | None, color: Color) -> Color:
         return color
     matrix, full_range = color.matrix, color.full_range
     if matrix == 0:  # the first one is RGB, which says nothing of this one
-        matrix, full_range = BT709 if stated.lines >= HD_LINES else BT601, False
+        matrix, full_range = usual_matrix(stated.lines), False
     if stated.matrix in KNOWN_MATRICES and layout.planes > 1:  # grey has none
         matrix = stated.matrix
     if stated.full_range is not None:
