@@ -149,6 +149,24 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     assert_equal(load_file(checkpoint), load_file(tmp_path / "whole.safetensors"))
 
 
+def test_an_interrupted_training_with_muon_ends_as_an_uninterrupted_one(checkpoint: Path, tmp_path: Path) -> None:
+    def deep(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        hidden = nn.Conv2d(32, 32, 3, padding=1)
+        return nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), hidden, nn.ReLU(), nn.Conv2d(32, 3, 1))
+
+    schedule = replace(SCHEDULE, optimiser="muon")
+    whole = trained(tmp_path / "whole.safetensors", of=deep(0), schedule=schedule)
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint, of=deep(0), schedule=schedule, pay=stopping_at(17, interrupt))
+    assert_equal(weights(trained(checkpoint, of=deep(7), schedule=schedule)), weights(whole))
+    # The hidden kernel is Muon's, which remembers no squares; and it goes elsewhere than with Adam.
+    assert "second.2.weight" not in load_file(checkpoint)
+    assert "second.0.weight" in load_file(checkpoint)
+    other = trained(tmp_path / "adam.safetensors", of=deep(0))
+    assert not torch.equal(weights(other)["2.weight"], weights(whole)["2.weight"])
+
+
 def test_a_finished_training_is_not_repeated(checkpoint: Path) -> None:
     whole = weights(trained(checkpoint))
     assert_equal(weights(trained(checkpoint, of=network(seed=7), pay=stopping_at(0, interrupt))), whole)
@@ -294,9 +312,10 @@ def test_a_checkpoint_that_does_not_name_its_recipe_goes_on(checkpoint: Path) ->
         ({"steps": 1, "learning_rate": 0.0}, "learning_rate: got 0.0"),
         ({"steps": 1, "learning_rate": float("nan")}, "learning_rate: got nan"),
         ({"steps": 1, "ema": 1.0}, "ema: got 1.0"),
+        ({"steps": 1, "optimiser": "sgd"}, "optimiser: got .sgd., wanted one of adam, muon"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(settings: dict[str, float], told: str) -> None:
+def test_a_schedule_that_cannot_be_is_refused(settings: dict[str, float | str], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Schedule(**settings)  # type: ignore[arg-type]
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from vidperc.training.muon import Muon, is_kernel
 from vidperc.training.processes import Processes
+
+Optimiser = Literal["adam", "muon"]
 
 
 class Learner:
-    """The parameters of a network that learn, with Adam around them.
+    """The parameters of a network that learn, with an optimiser around them.
 
-    prefix: before its names in a checkpoint. averaged: whether a running mean of the weights is kept.
+    prefix: before its names in a checkpoint. averaged: whether a running mean of the weights is kept. optimiser: of the
+    kernels; all else, and all of it under "adam", is Adam's.
     """
 
-    def __init__(self, network: nn.Module, prefix: str, *, averaged: bool) -> None:
+    def __init__(self, network: nn.Module, prefix: str, *, averaged: bool, optimiser: Optimiser = "adam") -> None:
         self.parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
         self._buffers = {
             name: value for name, value in network.state_dict().items() if name not in dict(network.named_parameters())
@@ -22,16 +28,21 @@ class Learner:
         self._prefix = prefix
         self.averages = {name: value.detach().clone() for name, value in self.parameters.items()} if averaged else {}
         self._first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self._second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self._optimiser = torch.optim.Adam(self.parameters.values(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
+        kernels = [name for name, value in self.parameters.items() if optimiser == "muon" and is_kernel(value)]
+        self._muon = Muon([self.parameters[name] for name in kernels], [self._first[name] for name in kernels])
+        rest = {name: value for name, value in self.parameters.items() if name not in kernels}
+        self._second = {name: torch.zeros_like(value) for name, value in rest.items()}
+        self._adam = torch.optim.Adam(rest.values(), lr=1e-3, betas=(0.9, 0.99), foreach=True) if rest else None
 
     def begin(self, step: int) -> None:
         """Go on after so many steps."""
-        for name, value in self.parameters.items():
-            self._optimiser.state[value] = {
+        if self._adam is None:
+            return
+        for name, second in self._second.items():
+            self._adam.state[self.parameters[name]] = {
                 "step": torch.tensor(float(step)),
                 "exp_avg": self._first[name],
-                "exp_avg_sq": self._second[name],
+                "exp_avg_sq": second,
             }
 
     def collect(self, processes: Processes, clip: float) -> float:
@@ -41,10 +52,13 @@ class Learner:
 
     def step(self, rate: float) -> None:
         """One step down the gradient, which is forgotten then."""
-        for group in self._optimiser.param_groups:
+        self._muon.step(rate)
+        if self._adam is None:
+            return
+        for group in self._adam.param_groups:
             group["lr"] = rate
-        self._optimiser.step()
-        self._optimiser.zero_grad()
+        self._adam.step()
+        self._adam.zero_grad()
 
     @torch.no_grad()
     def follow(self, ema: float, step: int) -> None:
@@ -69,6 +83,6 @@ class Learner:
         for name, value in self.parameters.items():
             state[f"{self._prefix}now.{name}"] = value.detach()
             state[f"{self._prefix}first.{name}"] = self._first[name]
-            state[f"{self._prefix}second.{name}"] = self._second[name]
+        state |= {f"{self._prefix}second.{name}": value for name, value in self._second.items()}
         state |= {f"{self._prefix}average.{name}": value for name, value in self.averages.items()}
         return state | {f"{self._prefix}buffer.{name}": value for name, value in self._buffers.items()}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from vidperc.errors import VidpercError
 from vidperc.losses.objective import Objective
 from vidperc.losses.sample import Sample
 from vidperc.training.checkpoint import Facts, read_checkpoint, write_checkpoint
-from vidperc.training.learner import Learner
+from vidperc.training.learner import Learner, Optimiser
 from vidperc.training.processes import Processes
 
 B = TypeVar("B")
@@ -33,6 +33,7 @@ class Schedule:
 
     steps: optimiser steps. batch: what is drawn at once, in each process. accumulate: batches that a step learns from,
     where one of that size does not fit into memory. patch: side of a crop in pixels, of the small one of a pair.
+    optimiser: of kernels, adam or muon (`training.muon`), which learns more in a step; all else is Adam's.
     learning_rate: after the warm-up; falls to a hundredth along a cosine. warmup: steps in which it rises from zero.
     ema: how much of the running mean of the weights stays at each step. clip: the largest norm of the gradient; what
     is longer is shortened to it. judge_rate: learning rate of discriminators, as a multiple of the network's.
@@ -43,6 +44,7 @@ class Schedule:
     batch: int = 16
     accumulate: int = 1
     patch: int = 64
+    optimiser: Optimiser = "adam"
     learning_rate: float = 1e-3
     warmup: int = 200
     ema: float = 0.999
@@ -57,6 +59,8 @@ class Schedule:
         for name in ("learning_rate", "clip", "judge_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: got {getattr(self, name)}, wanted a number above 0")
+        if self.optimiser not in get_args(Optimiser):
+            raise ValueError(f"optimiser: got {self.optimiser!r}, wanted one of {', '.join(get_args(Optimiser))}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: got {self.ema}, wanted a share from 0 to below 1")
 
@@ -149,7 +153,7 @@ def train(
     written; the last whole one stays.
     """
     processes = processes or Processes()
-    student = Learner(network, "", averaged=True)
+    student = Learner(network, "", averaged=True, optimiser=schedule.optimiser)
     learners = [student]
     judge = None
     if objective is not None and len(objective.discriminators):
