@@ -33,6 +33,7 @@ def upscale(
     scale: int | None = None,
     resolution: int | None = None,
     detail: float | None = None,
+    ensemble: int | None = None,
     steady: float | None = None,
     steady_method: str | None = None,
     cuts: str | Path = "auto",
@@ -53,6 +54,8 @@ def upscale(
     resolution: short side of the output in pixels, reached by resampling what the network made.
     detail: 0 for what is nearest to the source on average, to 1 for the finest detail, of networks that have a
         perceptual twin; None for 0.
+    ensemble: the mean over so many orientations of each frame, 1, 2, 4 or 8; nearer to the truth, and as many times
+        slower; None for 1.
     steady: how firmly what the network adds is held in place along the motion, so that it does not flicker, 0 for not
         at all to 1; None for the usual, which is not at all. steady_method: blend, or learned, by a network.
     source: a video; an image; a folder of images, or a numbered name of them ("frames/%05d.png"), for its frames.
@@ -65,7 +68,13 @@ def upscale(
     from vidperc.config.upscale import upscale_pipeline
 
     spec = upscale_pipeline(
-        model=model, scale=scale, resolution=resolution, detail=detail, steady=steady, steady_method=steady_method
+        model=model,
+        scale=scale,
+        resolution=resolution,
+        detail=detail,
+        ensemble=ensemble,
+        steady=steady,
+        steady_method=steady_method,
     )
     cutting = cuts, cut_threshold, fade_threshold
     return _run(

@@ -27,6 +27,7 @@ from vidperc.commands.options import (
     DryRun,
     EncoderOptions,
     End,
+    Ensemble,
     FadeThreshold,
     Fps,
     FvdNetwork,
@@ -101,6 +102,7 @@ def upscale(
         typer.Option("--resolution", help="Short side of the output in pixels, as in 1080.", rich_help_panel=WHAT),
     ] = None,
     detail: Detail = None,
+    ensemble: Ensemble = None,
     steady: SteadyStrength = None,
     steady_method: SteadyMethod = None,
     adapt: Annotated[
@@ -153,6 +155,7 @@ def upscale(
         scale=scale,
         resolution=resolution,
         detail=detail,
+        ensemble=ensemble,
         steady=steady,
         steady_method=steady_method,
         settings=settings or [],

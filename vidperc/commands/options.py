@@ -146,6 +146,14 @@ Detail = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+Ensemble = Annotated[
+    int | None,
+    typer.Option(
+        "--ensemble",
+        help="The mean over 2, 4 or 8 orientations of each frame; as many times slower.",
+        rich_help_panel=WHAT,
+    ),
+]
 SteadyStrength = Annotated[
     float | None,
     typer.Option(

@@ -112,7 +112,7 @@ def read_picture(path: Path) -> Tensor:
 
 def pipeline_of(network: Candidate, scale: int, placement: Placement) -> Pipeline:
     """What enlarges clips by a network, held steady if it says so; with motion found on what it is given if needed."""
-    upscale = Upscale(model=network.model, scale=scale, detail=network.detail)
+    upscale = Upscale(model=network.model, scale=scale, detail=network.detail, ensemble=network.ensemble)
     stages: tuple[Stage, ...] = (upscale,)
     if network.steady:
         stages = (upscale, Steady(strength=network.steady))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vidperc.compare.degradations import Degradation
 from vidperc.metrics.table import METRICS
+from vidperc.models.ensemble import COUNTS
 from vidperc.models.zoo import LARGEST_SCALE, find_chain, list_families
 
 # What a still picture has no figure of.
@@ -57,12 +58,14 @@ class Candidate:
 
     model: a name that `vidperc models list` shows, or the path of a weights file. steady: how firmly what it adds is
     held along the motion of a video, 0 to 1. detail: how far it is moved towards its perceptual twin, 0 to 1.
+    ensemble: the mean over so many orientations of a frame, 1, 2, 4 or 8.
     label: its name in tables; left out, the model's.
     """
 
     model: str
     steady: float = 0.0
     detail: float = 0.0
+    ensemble: int = 1
     label: str = ""
 
     def __post_init__(self) -> None:
@@ -70,11 +73,14 @@ class Candidate:
             raise ValueError(f"steady: got {self.steady:g}, wanted 0 to 1")
         if not 0 <= self.detail <= 1:
             raise ValueError(f"detail: got {self.detail:g}, wanted 0 to 1")
+        if self.ensemble not in COUNTS:
+            raise ValueError(f"ensemble: got {self.ensemble}, wanted 1, 2, 4 or 8 orientations")
 
     @property
     def shown(self) -> str:
         """Its name in tables."""
-        added = (f", {name} {value:g}" for name, value in (("detail", self.detail), ("steady", self.steady)) if value)
+        asked = ("detail", self.detail, 0), ("ensemble", self.ensemble, 1), ("steady", self.steady, 0)
+        added = (f", {name} {value:g}" for name, value, usual in asked if value != usual)
         return self.label or "".join((Path(self.model).name, *added))
 
     def has(self, scale: int) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.errors import VidpercError
+from vidperc.models.ensemble import COUNTS
 from vidperc.models.twins import check_detail
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.motion import FindMotion
@@ -24,16 +25,17 @@ def upscale_pipeline(
     scale: int | None = None,
     resolution: int | None = None,
     detail: float | None = None,
+    ensemble: int | None = None,
     steady: float | None = None,
     steady_method: str | None = None,
     settings: Sequence[str] = (),
 ) -> PipelineSpec:
     """The pipeline that enlarges a video.
 
-    model, scale, detail: of the stage `upscale`; None as the file has them. resolution: of the stage `resize`, which
-        is there if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there. None for the
-        usual one. steady_method: of that stage, blend or learned; None for blend. The stage
-        `motion` is there for `steady`, and for a recurrent network.
+    model, scale, detail, ensemble: of the stage `upscale`; None as the file has them. resolution: of the stage
+        `resize`, which is there if this is given. steady: strength of the stage `steady`, 0 to 1; at 0 it is not there.
+        None for the usual one. steady_method: of that stage, blend or learned; None for blend. The stage `motion` is
+        there for `steady`, and for a recurrent network.
         settings: laid over all of this, "stage.key=value" each.
     Raises VidpercError for what cannot be.
     """
@@ -42,6 +44,10 @@ def upscale_pipeline(
     spec = load_pipeline("upscale" if resolution is None else "upscale_resize")
     asked = {"upscale.model": model, "upscale.scale": scale, "resize.resolution": resolution}
     laid = [f"{key}={value}" for key, value in asked.items() if value is not None]
+    if ensemble is not None:
+        if ensemble not in COUNTS:
+            raise VidpercError(f"--ensemble {ensemble}: wanted 1, 2, 4 or 8 orientations of a frame")
+        laid.append(f"upscale.ensemble={ensemble}")
     if detail is not None:
         check_detail("--detail", detail)
         laid.append(f"upscale.detail={Decimal(repr(float(detail))):f}")  # all its digits, without a power of ten

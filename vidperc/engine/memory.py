@@ -36,7 +36,7 @@ class Load:
     width, height: of the source; out_width, out_height: of the output. frames: of the longest segment, at most.
     encoder_bytes: what the encoder takes for each pixel of the output. motions: the stages that find motion.
     guide: width and height of the guide, where there is one. steadied: a stage holds what others made. holding: the
-    networks by which they do.
+    networks by which they do. ensemble: a network enlarges a frame in several orientations.
     """
 
     width: int
@@ -51,6 +51,7 @@ class Load:
     guide: tuple[int, int] | None = None
     steadied: bool = False
     holding: tuple[ModelCard, ...] = ()
+    ensemble: bool = False
 
 
 def free_bytes() -> int:
@@ -73,6 +74,8 @@ def worker_bytes(placement: Placement, load: Load) -> int:
     made = int(4 * channels * placement.chunk * output) + 2 * output
     if load.steadied:  # its result, and of one frame the source's, what was held, and that moved, beside flow and masks
         made += int(4 * channels * (placement.chunk + 4) * output) + 4 * 6 * output
+    if load.ensemble:  # of one frame the sum, and what is added to it
+        made += int(4 * channels * 2 * output)
     width, height = load.width, load.height
     for card in load.cards:  # a recurrent one holds what it made, however small its tiles are
         made += card.held_bytes(width, height)

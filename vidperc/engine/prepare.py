@@ -76,6 +76,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         guide=task.guide,
         steadied=any(isinstance(stage, Steady) and stage.strength for stage in spec.stages),
         holding=holding,
+        ensemble=any(stage.ensemble > 1 for stage in stages),
         motions=tuple(stage for stage in spec.stages if isinstance(stage, FindMotion)),
     )
     budget = _budget(wishes, task.workers)
@@ -102,11 +103,17 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         placement=placement,
         worker_bytes=worker_bytes(placement, load),
         load=load,
-        frame_work=float(sum(card.parameters for card in asked)) * width * height,
+        frame_work=float(_parameters(stages) + sum(card.parameters for card in holding)) * width * height,
         versions=_versions(load),
         remarks=tuple(remarks),
     )
     return prepared, pipeline
+
+
+def _parameters(stages: list[Upscale]) -> int:
+    """Of the networks of these stages, as often as each sees a frame."""
+    chains = ((stage.ensemble, find_chain(stage.model, stage.scale).cards) for stage in stages)
+    return sum(times * card.parameters for times, cards in chains for card in cards)
 
 
 def _versions(load: Load) -> dict[str, str]:
