@@ -37,7 +37,7 @@ def in_orientations(enlarge: Callable[[Tensor], Tensor], count: int) -> Callable
         import torch
 
         with torch.inference_mode():
-            made = [of_one(frame) for frame in frames.split(1)]
+            made = [of_one(frames[place : place + 1]) for place in range(len(frames))]
             return made[0] if len(made) == 1 else torch.cat(made)
 
     return mean

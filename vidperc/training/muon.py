@@ -65,9 +65,10 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices (n,r,c) with their singular vectors kept and their singular values brought near 1, 0.7 to 1.2."""
     a, b, c = _CUBIC
     wide = matrices.shape[1] <= matrices.shape[2]
-    x = matrices if wide else matrices.mT
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)
+    x = matrices if wide else matrices.transpose(1, 2)
+    long: Tensor = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
+    x = x / (long + 1e-12)
     for _ in range(_ROUNDS):
-        square = x @ x.mT
+        square = x @ x.transpose(1, 2)
         x = a * x + (b * square + c * (square @ square)) @ x
-    return x if wide else x.mT
+    return x if wide else x.transpose(1, 2)
