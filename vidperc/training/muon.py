@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidperc.models.precision import training_precision
@@ -65,10 +66,9 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices (n,r,c) with their singular vectors kept and their singular values brought near 1, 0.7 to 1.2."""
     a, b, c = _CUBIC
     wide = matrices.shape[1] <= matrices.shape[2]
-    x = matrices if wide else matrices.transpose(1, 2)
-    long: Tensor = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
-    x = x / (long + 1e-12)
+    x = F.normalize(matrices.flatten(1), dim=1).view_as(matrices)
+    x = x if wide else x.mT
     for _ in range(_ROUNDS):
-        square = x @ x.transpose(1, 2)
+        square = x @ x.mT
         x = a * x + (b * square + c * (square @ square)) @ x
-    return x if wide else x.transpose(1, 2)
+    return x if wide else x.mT
