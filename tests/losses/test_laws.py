@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.losses.made_up import TinyBackbone, TinyVideoBackbone, pictures
 from vidperc.losses.along import Steps
 from vidperc.losses.feature import feature_loss
+from vidperc.losses.lattice import lattice
 from vidperc.losses.opponent import opponent_loss
 from vidperc.losses.ping_pong import ping_pong
 from vidperc.losses.pixel import charbonnier, l1, mse
@@ -64,6 +65,7 @@ LOSSES: dict[str, tuple[Loss, tuple[int, ...], float]] = {
     "charbonnier": (charbonnier, PICTURE, 1e-6),
     "opponent": (opponent_loss, PICTURE, 0),
     "opponent l2": (partial(opponent_loss, distance="l2", red_green=3.0), PICTURE, 0),
+    "lattice": (partial(lattice, period=2), PICTURE, 0),
     "ssim": (ssim_loss, PICTURE, 0),
     "ms-ssim": (ms_ssim_loss, (1, 3, 161, 162), 0),
     "feature l2": (features(feature_loss, distance="l2"), PICTURE, 0),

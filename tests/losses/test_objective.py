@@ -12,6 +12,7 @@ from vidperc.losses.adversarial import Adversarial
 from vidperc.losses.diversity import Diversity
 from vidperc.losses.feature import Feature
 from vidperc.losses.kl import Kl
+from vidperc.losses.lattice import Lattice
 from vidperc.losses.motion_choice import MotionChoice
 from vidperc.losses.objective import Objective
 from vidperc.losses.opponent import Opponent
@@ -53,6 +54,7 @@ EVERYTHING = (
     Mse(weight=0.5),
     Charbonnier(),
     Ssim(weight=2.0),
+    Lattice(period=3),
     TotalVariation(weight=1e-3),
     Feature(layers={"second": 1.0}),
     Feature(name="content", layers={"first": 0.5}, distance="cosine"),

@@ -9,6 +9,7 @@ from vidperc.losses.dists import Dists
 from vidperc.losses.diversity import Diversity
 from vidperc.losses.feature import Feature
 from vidperc.losses.kl import Kl
+from vidperc.losses.lattice import Lattice
 from vidperc.losses.lpips import Lpips
 from vidperc.losses.mix import Mix
 from vidperc.losses.opponent import Opponent
@@ -30,6 +31,7 @@ TERMS: Mapping[str, type[Term]] = {
     "ssim": Ssim,
     "ms-ssim": MsSsim,
     "opponent": Opponent,
+    "lattice": Lattice,
     "feature": Feature,
     "style": Style,
     "lpips": Lpips,
