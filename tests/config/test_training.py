@@ -54,7 +54,7 @@ def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
     assert recipe.name == name
     family, scale, *variant = name.split("-")
     assert f"x{recipe.network.scale}" == scale
-    assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000}[family]
+    assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000, "quality": 1_000_000}[family]
     assert (recipe.degraded is not None) == (variant == ["real"])
     assert (recipe.objective is not None) == bool(variant)
     assert recipe.licence == "Apache-2.0"
@@ -86,7 +86,9 @@ def test_a_built_in_recipe_starts_from_a_network_as_wide_and_no_deeper(name: str
     if recipe.start_from is None:
         return
     start = load_recipe(Path(recipe.start_from).stem)
-    assert start.start_from is None
+    assert start.name in NAMES and start.name != name
+    if start.start_from is not None:  # which begins anew itself
+        assert load_recipe(Path(start.start_from).stem).start_from is None
     assert start.name in recipe.data
     assert start.network.channels == recipe.network.channels
     assert start.network.depth <= recipe.network.depth

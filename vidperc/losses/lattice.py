@@ -12,7 +12,7 @@ from torch import Tensor
 from vidperc.losses.checks import check_pictures, wide
 from vidperc.losses.term import Opened, Term
 
-_CELLS = 8  # over so many cells, down and across, one pixel's place in its cell is averaged
+_CELLS = 2  # over so many cells, down and across, one place in a cell is averaged
 
 
 def lattice(out: Tensor, true: Tensor, *, period: int) -> Tensor:
