@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -129,8 +130,11 @@ def test_every_checkpoint_is_told_with_the_figures(checkpoint: Path) -> None:
     said: list[str] = []
     trained(checkpoint, every=12, validate=lambda _: {"set Y-PSNR": 12.3456}, said=said)
     assert [line.split(":")[0] for line in said] == ["step 12 of 30", "step 24 of 30", "step 30 of 30"]
-    assert all("set Y-PSNR 12.346" in line for line in said)
+    assert all("set Y-PSNR 12.346, " in line for line in said)
     assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
+    without: list[str] = []
+    trained(checkpoint.with_name("without.safetensors"), every=30, said=without)
+    assert ", ," not in without[0] and re.search(r"loss [\d.]+, \d+ ms a step", without[0])
 
 
 @pytest.mark.parametrize("stop", [3, 10, 17, 29])

@@ -300,10 +300,10 @@ class _Means:
 
 
 def _line(told: Progress, measured: Mapping[str, float], steps: int) -> str:
-    figures = ", ".join(f"{name} {figure:.3f}" for name, figure in measured.items())
+    figures = "".join(f", {name} {figure:.3f}" for name, figure in measured.items())
     left = told.seconds * (steps - told.step) / 60
     waits = f", {100 * told.waited:.0f} % of it waiting" if told.waited > 0.05 else ""
     return (
-        f"step {told.step} of {steps}: loss {told.loss:.5f}, {figures}, {1000 * told.seconds:.0f} ms a step{waits}, "
+        f"step {told.step} of {steps}: loss {told.loss:.5f}{figures}, {1000 * told.seconds:.0f} ms a step{waits}, "
         f"{left:.0f} minutes left"
     )
