@@ -12,15 +12,17 @@ from torch import Tensor
 from vidperc.losses.checks import check_pictures, wide
 from vidperc.losses.term import Opened, Term
 
-_CELLS = 2  # over so many cells, down and across, one place in a cell is averaged
+# Over so many cells, down and across, a place in a cell is averaged. With 8 a network draws its grid the other way round
+# from petal to petal, and it does not count.
+_CELLS = 2
 
 
 def lattice(out: Tensor, true: Tensor, *, period: int) -> Tensor:
-    """How much out - true differs between the places of a cell, each averaged over 8x8 cells: the mean of |difference|.
+    """How much out - true differs between the places of a cell, each averaged over 2x2 cells: the mean of |difference|.
 
     A network that ends in a PixelShuffle makes each of the period^2 pixels of a cell by weights of their own. Where a
     loss asks for texture and the network cannot know which, the cheapest one is a grid that is in step with the cells.
-    Texture of the true kind has no step to keep, and averages out. Half of the windows overlap.
+    Texture of the true kind has no step to keep, and partly averages out. Windows overlap by half.
     out, true: (...,3,H,W) RGB in [0,1], sides of at least `period` pixels; what it does not divide is left out.
     period: side of a cell in pixels, the network's scale, at least 2. Where the first cell begins does not matter.
     Returns a scalar, float32 or float64. Raises ValueError for anything else.
