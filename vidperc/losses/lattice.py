@@ -12,8 +12,8 @@ from torch import Tensor
 from vidperc.losses.checks import check_pictures, wide
 from vidperc.losses.term import Opened, Term
 
-# Over so many cells, down and across, a place in a cell is averaged. With 8 a network draws its grid the other way round
-# from petal to petal, and it does not count.
+# Over so many cells, down and across, a place in a cell is averaged. With 8 a network draws its grid the other way
+# round from petal to petal, and it does not count.
 _CELLS = 2
 
 
