@@ -13,10 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.recurrent_files import save_recurrent
 from vidperc.errors import VidpercError
+from vidperc.losses.objective import ObjectiveSpec
+from vidperc.losses.pixel import L1
 from vidperc.models.load import load_model
 from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.models.own_card import own_card, shipped_path
+from vidperc.models.recurrent import TrainableRecurrent
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -28,7 +32,7 @@ from vidperc.training.follow import find_start, follow
 from vidperc.training.images import Pair
 from vidperc.training.loop import Paid, Schedule, checkpoint_path
 from vidperc.training.recipe import Degraded, Recipe, Shape
-from vidperc.training.students import begin_with
+from vidperc.training.students import begin_with, go_back, open_student
 
 SHAPE = LumaShape(scale=2, channels=8, depth=1)
 TINY = Recipe(
@@ -226,6 +230,45 @@ def test_part_of_what_was_learnt_lies_between_the_start_and_all_of_it(data: Path
         )
         moved = max(moved, float((learnt.weights[name] - start.weights[name]).abs().max()))
     assert moved > 0.02, "the bound above must tell the start from what was learnt"
+
+
+def test_part_of_what_a_network_of_others_learnt_lies_between_too(data: Path, tmp_path: Path) -> None:
+    from spandrel.architectures.Compact import Compact
+
+    torch.manual_seed(0)
+    state = Compact(num_in_ch=3, num_out_ch=3, num_feat=8, num_conv=2, upscale=2).state_dict()
+    save_file(state, tmp_path / "theirs.safetensors")
+    further = replace(
+        TINY,
+        name="further",
+        network=None,
+        start_from="theirs.safetensors",
+        objective=ObjectiveSpec(terms=(L1(),)),
+    )
+    learnt = load_file(followed(further, data, tmp_path))
+    part = load_file(followed(replace(further, share_learnt=0.25), data, tmp_path))
+    moved = 0.0
+    for name, start in state.items():
+        torch.testing.assert_close(part[name].float(), torch.lerp(start, learnt[name].float(), 0.25), atol=2e-3, rtol=0)
+        moved = max(moved, float((learnt[name].float() - start).abs().max()))
+    assert moved > 0.02, "the bound above must tell the start from what was learnt"
+
+
+def test_a_recurrent_network_goes_part_of_the_way_back(tmp_path: Path) -> None:
+    path = save_recurrent(tmp_path / "moving.safetensors")
+    network = open_student(path, expand=2)
+    assert isinstance(network, TrainableRecurrent)
+    start = network.folded()
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(0.1)
+    learnt = network.folded()
+    go_back(network, path, share_learnt=0.25)
+    for name, weight in network.folded().items():
+        torch.testing.assert_close(weight, torch.lerp(start[name], learnt[name], 0.25), atol=1e-4, rtol=0)
+        assert not torch.allclose(learnt[name], start[name], atol=1e-2)
+    with pytest.raises(VidpercError, match="has not the shape of the recipe's network; leave share_learnt out"):
+        go_back(network, shipped_path("fast-x2"), share_learnt=0.25)
 
 
 @pytest.mark.parametrize("change", [{"share_learnt": 0.0}, {"share_learnt": 1.5}, {"share_learnt": 0.5}])

@@ -28,7 +28,7 @@ from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
 _LEAST_SECONDS = 1
-_LAYOUT = "vidperc adapted 1"  # another number when other weights come of the same video
+_LAYOUT = "vidperc adapted 2"  # another number when other weights come of the same video
 
 
 def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:

@@ -37,7 +37,7 @@ def lattice(out: Tensor, true: Tensor, *, period: int) -> Tensor:
     places = F.pixel_unshuffle(wrong[..., :height, :width], period)  # (N,3*period^2,h,w)
     window = min(_CELLS, places.shape[-2]), min(_CELLS, places.shape[-1])
     means = F.avg_pool2d(places, window, tuple(max(1, side // 2) for side in window))
-    means = means.unflatten(1, (3, period * period))
+    means = means.view(len(means), 3, period * period, *means.shape[-2:])
     return (means - means.mean(2, keepdim=True)).abs().mean()
 
 

@@ -94,8 +94,8 @@ class Recipe:
             raise ValueError("network: got neither a shape nor start_from, wanted one of them")
         if not 0 < self.share_learnt <= 1:
             raise ValueError(f"share_learnt: got {self.share_learnt}, wanted a share above 0 and at most 1")
-        if self.share_learnt < 1 and (self.start_from is None or self.network is None or self.network.state):
-            raise ValueError("share_learnt: is for a luma network that begins with another; give both")
+        if self.share_learnt < 1 and self.start_from is None:
+            raise ValueError("share_learnt: is for a network that begins with another; give start_from")
         if self.expand < 0:
             raise ValueError(f"expand: got {self.expand}, wanted at least 0")
         if bool(self.images) == (self.clips is not None):

@@ -134,14 +134,21 @@ def begin_with(network: OwnNetwork, path: Path) -> int:
     return taken
 
 
-def go_back(network: OwnNetwork, path: Path, *, share_learnt: float) -> None:
+@torch.no_grad()
+def go_back(network: nn.Module, path: Path, *, share_learnt: float) -> None:
     """Move a network back towards the one in a file, of the same shape, that it began with.
 
     share_learnt: how much of the way from there it keeps. Kernels are mixed as they run, their branches added up.
     Raises VidpercError when the file holds a network of another shape.
     """
     start = read_network(path)
-    if not isinstance(start, LumaNetwork) or start.shape != network.shape:
+    if isinstance(start, Network) and isinstance(network, Community):
+        theirs = start.layers.state_dict()
+        for name, value in network.layers.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(mixed(theirs[name], value, share_learnt))
+        return
+    if isinstance(start, Network) or not is_own(network) or start.shape != network.shape:
         raise VidpercError(f"{path}: has not the shape of the recipe's network; leave share_learnt out")
     for place, layer in enumerate(network.convolutions()):
         kernel, bias = (start.weights[f"{place}.{kind}"] for kind in ("weight", "bias"))
