@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidperc.compare.degradations import Degradation
 from vidperc.metrics.table import METRICS
-from vidperc.models.ensemble import COUNTS
+from vidperc.models.ensemble import check_ensemble
 from vidperc.models.zoo import LARGEST_SCALE, find_chain, list_families
 
 # What a still picture has no figure of.
@@ -73,8 +73,7 @@ class Candidate:
             raise ValueError(f"steady: got {self.steady:g}, wanted 0 to 1")
         if not 0 <= self.detail <= 1:
             raise ValueError(f"detail: got {self.detail:g}, wanted 0 to 1")
-        if self.ensemble not in COUNTS:
-            raise ValueError(f"ensemble: got {self.ensemble}, wanted 1, 2, 4 or 8 orientations")
+        check_ensemble(self.ensemble)
 
     @property
     def shown(self) -> str:

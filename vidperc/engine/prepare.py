@@ -57,7 +57,8 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
             f"use a smaller scale, or --resolution"
         )
     stages = [stage for stage in spec.stages if isinstance(stage, Upscale)]
-    cards = tuple(card for stage in stages for card in find_chain(stage.model, stage.scale, stage.detail).cards)
+    chains = [(stage.ensemble, find_chain(stage.model, stage.scale, stage.detail).cards) for stage in stages]
+    cards = tuple(card for _, chain in chains for card in chain)
     holding = tuple(card for stage in spec.stages if isinstance(stage, Steady) if (card := stage.card))
     asked = (*cards, *holding)
     remarks: list[str] = []
@@ -93,6 +94,7 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         if device == "cpu":
             placement = fitted(placement, load, budget)
     pipeline = Pipeline(spec, placement)
+    passes = sum(times * card.parameters for times, chain in chains for card in chain)
     prepared = Prepared(
         width=out_width,
         height=out_height,
@@ -103,17 +105,11 @@ def prepare(task: PrepareTask) -> tuple[Prepared, Pipeline]:
         placement=placement,
         worker_bytes=worker_bytes(placement, load),
         load=load,
-        frame_work=float(_parameters(stages) + sum(card.parameters for card in holding)) * width * height,
+        frame_work=float(passes + sum(card.parameters for card in holding)) * width * height,
         versions=_versions(load),
         remarks=tuple(remarks),
     )
     return prepared, pipeline
-
-
-def _parameters(stages: list[Upscale]) -> int:
-    """Of the networks of these stages, as often as each sees a frame."""
-    chains = ((stage.ensemble, find_chain(stage.model, stage.scale).cards) for stage in stages)
-    return sum(times * card.parameters for times, cards in chains for card in cards)
 
 
 def _versions(load: Load) -> dict[str, str]:

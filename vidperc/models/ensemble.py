@@ -17,6 +17,12 @@ COUNTS = (1, 2, 4, 8)
 _MIRRORED = ((), (2, 3), (3,), (2,))
 
 
+def check_ensemble(count: int) -> None:
+    """Raises ValueError for a number of orientations that is none of COUNTS."""
+    if count not in COUNTS:
+        raise ValueError(f"ensemble: got {count}, wanted 1, 2, 4 or 8 orientations")
+
+
 def in_orientations(enlarge: Callable[[Tensor], Tensor], count: int) -> Callable[[Tensor], Tensor]:
     """A function that gives the mean of what `enlarge` makes of frames (T,C,h,w) in so many orientations.
 

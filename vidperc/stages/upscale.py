@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vidperc.clip import Clip
 from vidperc.errors import VidpercError
-from vidperc.models.ensemble import COUNTS, in_orientations
+from vidperc.models.ensemble import check_ensemble, in_orientations
 from vidperc.models.zoo import AUTO, LARGEST_SCALE, find_chain, recurrent_cards
 from vidperc.placement import Placement
 from vidperc.stages.stage import Stream, per_frame, resampled_chroma
@@ -43,8 +43,7 @@ class Upscale:
             raise ValueError(f"scale: got {self.scale}, wanted a whole number from 1 to {LARGEST_SCALE}")
         if not 0 <= self.detail <= 1:
             raise ValueError(f"detail: got {self.detail:g}, wanted 0 to 1")
-        if self.ensemble not in COUNTS:
-            raise ValueError(f"ensemble: got {self.ensemble}, wanted 1, 2, 4 or 8 orientations")
+        check_ensemble(self.ensemble)
 
     @property
     def past(self) -> int:
