@@ -217,7 +217,7 @@ def measured(command: Sequence[str], *, plain: bool = False) -> dict[str, float]
         return sum(times) - times.idle - getattr(times, "iowait", 0.0), sum(os.times()[2:4]), process_time()
 
     began, before, peak = perf_counter(), clocks(), 0
-    ours = ("MALLOC_", "OMP_")
+    ours = ("MALLOC_", "OMP_", "GLIBC_")
     environment = {name: value for name, value in os.environ.items() if not (plain and name.startswith(ours))}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         top = psutil.Process(process.pid)

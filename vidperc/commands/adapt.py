@@ -3,6 +3,10 @@
 Source: learning from what one picture shows at several sizes, A. Shocher, N. Cohen, M. Irani, "Zero-Shot
 Super-Resolution using Deep Internal Learning", 2018; here a trained network is begun with, as meta-learned and
 fine-tuned ones are since.
+
+What suits a video made smaller need not suit the video. So the network first learns from the video at half its size,
+where the truth of the next size up, the video, is known: how much of what it learnt is best there is kept of what it
+then learns from the video itself; nothing, where nothing helps.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,13 +27,23 @@ from vidperc.engine.prepare_job import with_models
 from vidperc.errors import VidpercError
 from vidperc.models.zoo import find_card, find_chain
 from vidperc.stages.upscale import Upscale
+from vidperc.training.clip_cache import held_out_clips
+from vidperc.training.figures import measure_of
 from vidperc.training.follow import follow
 from vidperc.training.material import Sources, fingerprint
+from vidperc.training.recipe import Recipe
+from vidperc.training.students import go_back, open_student, scale_of
 from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
 _LEAST_SECONDS = 1
-_LAYOUT = "vidperc adapted 2"  # another number when other weights come of the same video
+_LAYOUT = "vidperc adapted 3"  # another number when other weights come of the same video
+
+# Of what was learnt, one of these is kept.
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
+
+# Decibels that it has to gain at half the size: with less, four clips of six lost at full size.
+_LEAST_GAIN = 0.1
 
 
 def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
@@ -52,7 +67,8 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         names = " and ".join(chain.models)
         raise VidpercError(f"--adapt: {stage.model} at x{chain.scale} is {names} and resampling; wanted -s 2 or -s 4")
     start = start_of(chain.models[0])
-    recipe = adapt_recipe(start, job.source, size=min(info.width, info.height))
+    size = min(info.width, info.height)
+    smaller, recipe = (adapt_recipe(start, job.source, size=size, shrunk=shrunk) for shrunk in (2, 1))
     facts = [
         _LAYOUT,
         find_card(str(start)).sha256,
@@ -66,18 +82,71 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
     else:
         say(f"{start.stem}: learns from {job.source.name} for {seconds:g} seconds")
         with tempfile.TemporaryDirectory(dir=made.parent, prefix="adapting-") as folder:
-            follow(
+            _learn(
+                smaller,
                 recipe,
-                job.source.resolve().parent,
+                start,
                 Path(folder),
-                threads=job.workers or usable_cores(),
-                say=say,
-                command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
                 seconds=seconds,
-            ).path.replace(made)
+                threads=job.workers or usable_cores(),
+                command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
+                say=say,
+            ).replace(made)
+    if made.read_bytes() == start.read_bytes():
+        say(f"{start.stem}: stays as it is, what it learnt from the video gains nothing")
+        return job
     learnt = replace(stage, model=str(made), scale=None)
     stages = tuple(learnt if it is stage else it for it in pipeline.stages)
     return replace(job, pipeline=replace(pipeline, stages=stages))
+
+
+def _learn(
+    smaller: Recipe,
+    recipe: Recipe,
+    start: Path,
+    folder: Path,
+    *,
+    seconds: float,
+    threads: int,
+    command: str,
+    say: Callable[[str], None],
+) -> Path:
+    """A file in the folder with the network that has learnt, or a copy of the one it began with where nothing helps.
+
+    smaller: the recipe that learns from the video at half its size.
+    """
+    assert recipe.clips is not None
+    (video,) = recipe.clips.videos
+    data = Path(video).parent
+    half = seconds / 2
+    tried = follow(smaller, data, folder / "tried", threads=threads, say=say, command=command, seconds=half).path
+    share, gain = _best_share(tried, start, recipe, data, folder, threads=threads, say=say)
+    if gain < _LEAST_GAIN:
+        return Path(shutil.copyfile(start, folder / "as-it-was.safetensors"))
+    say(f"{start.stem}: {share:g} of what it learns is kept, which gains {gain:.2f} dB at half the size")
+    recipe = replace(recipe, share_learnt=share)
+    return follow(recipe, data, folder, threads=threads, say=say, command=command, seconds=half).path
+
+
+def _best_share(
+    tried: Path, start: Path, recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Callable[[str], None]
+) -> tuple[float, float]:
+    """How much to keep of what was learnt, and what that gains in dB on clips of the video, shrunk by the scale."""
+    assert recipe.clips is not None
+    network = open_student(start, expand=0)
+    clips = replace(recipe.clips, sizes=(1.0,), held_out=(Path(recipe.clips.videos[0]).name,))
+    shown = held_out_clips(clips, data, folder, scale=scale_of(network), threads=threads, say=say)
+    measure = measure_of({"clips": shown}, None)
+
+    def gained(share: float) -> float:
+        between = open_student(tried, expand=0)
+        go_back(between, start, share_learnt=share)
+        return measure(between)["clips Y-PSNR"] - before
+
+    before = measure(network)["clips Y-PSNR"]
+    gains = {share: gained(share) for share in _SHARES}
+    best = max(gains, key=lambda share: gains[share])
+    return best, gains[best]
 
 
 def _cache() -> Path:
