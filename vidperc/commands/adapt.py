@@ -4,13 +4,13 @@ Source: learning from what one picture shows at several sizes, A. Shocher, N. Co
 Super-Resolution using Deep Internal Learning", 2018; here a trained network is begun with, as meta-learned and
 fine-tuned ones are since.
 
-What suits a video made smaller need not suit the video. So the network first learns from the video at half its size,
-where the truth of the next size up, the video, is known: how much of what it learnt is best there is kept of what it
-then learns from the video itself; nothing, where nothing helps.
+A video is softer at its own size than made smaller. What a network learns from smaller frames is kept where it is to
+draw less detail than it did, which is right at the larger size all the more; not where it is to draw more.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from vidperc.config.finetune import adapt_recipe, start_of
 from vidperc.engine.job import Job
 from vidperc.engine.plan import usable_cores
@@ -28,22 +30,16 @@ from vidperc.errors import VidpercError
 from vidperc.models.zoo import find_card, find_chain
 from vidperc.stages.upscale import Upscale
 from vidperc.training.clip_cache import held_out_clips
-from vidperc.training.figures import measure_of
+from vidperc.training.figures import Bicubic
 from vidperc.training.follow import follow
 from vidperc.training.material import Sources, fingerprint
 from vidperc.training.recipe import Recipe
-from vidperc.training.students import go_back, open_student, scale_of
+from vidperc.training.students import enlarged, open_student, scale_of
 from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
 _LEAST_SECONDS = 1
 _LAYOUT = "vidperc adapted 3"  # another number when other weights come of the same video
-
-# Of what was learnt, one of these is kept.
-_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
-
-# Decibels that it has to gain at half the size: with less, four clips of six lost at full size.
-_LEAST_GAIN = 0.1
 
 
 def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
@@ -67,8 +63,7 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         names = " and ".join(chain.models)
         raise VidpercError(f"--adapt: {stage.model} at x{chain.scale} is {names} and resampling; wanted -s 2 or -s 4")
     start = start_of(chain.models[0])
-    size = min(info.width, info.height)
-    smaller, recipe = (adapt_recipe(start, job.source, size=size, shrunk=shrunk) for shrunk in (2, 1))
+    recipe = adapt_recipe(start, job.source, size=min(info.width, info.height))
     facts = [
         _LAYOUT,
         find_card(str(start)).sha256,
@@ -81,72 +76,50 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         say(f"{made.name}: learnt from this video before")
     else:
         say(f"{start.stem}: learns from {job.source.name} for {seconds:g} seconds")
-        with tempfile.TemporaryDirectory(dir=made.parent, prefix="adapting-") as folder:
-            _learn(
-                smaller,
+        with tempfile.TemporaryDirectory(dir=made.parent, prefix="adapting-") as name:
+            folder, data, threads = Path(name), job.source.resolve().parent, job.workers or usable_cores()
+            learnt = follow(
                 recipe,
-                start,
-                Path(folder),
-                seconds=seconds,
-                threads=job.workers or usable_cores(),
-                command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
+                data,
+                folder,
+                threads=threads,
                 say=say,
-            ).replace(made)
+                command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
+                seconds=seconds,
+            ).path
+            drawn = _detail_drawn(learnt, start, recipe, folder, threads=threads, say=say)
+            say(f"{start.stem}: draws {100 * drawn:.0f} % of the detail that it drew of these frames")
+            # A network that stays as it is counts as learnt, too: the same command then finds it.
+            (learnt if drawn < 1 else Path(shutil.copyfile(start, folder / "start"))).replace(made)
     if made.read_bytes() == start.read_bytes():
-        say(f"{start.stem}: stays as it is, what it learnt from the video gains nothing")
+        say(f"{start.stem}: stays as it is; it learnt to draw more, which suits the video made smaller, not the video")
         return job
-    learnt = replace(stage, model=str(made), scale=None)
-    stages = tuple(learnt if it is stage else it for it in pipeline.stages)
+    adapted = replace(stage, model=str(made), scale=None)
+    stages = tuple(adapted if it is stage else it for it in pipeline.stages)
     return replace(job, pipeline=replace(pipeline, stages=stages))
 
 
-def _learn(
-    smaller: Recipe,
-    recipe: Recipe,
-    start: Path,
-    folder: Path,
-    *,
-    seconds: float,
-    threads: int,
-    command: str,
-    say: Callable[[str], None],
-) -> Path:
-    """A file in the folder with the network that has learnt, or a copy of the one it began with where nothing helps.
+def _detail_drawn(
+    learnt: Path, start: Path, recipe: Recipe, folder: Path, *, threads: int, say: Callable[[str], None]
+) -> float:
+    """How much a network still draws of the detail that it drew before: the slope of the one on the other, 1 for all.
 
-    smaller: the recipe that learns from the video at half its size.
+    Detail is what comes to bicubic, on a few clips of the recipe's video, shrunk by the scale, as it learnt from them.
     """
     assert recipe.clips is not None
-    (video,) = recipe.clips.videos
-    data = Path(video).parent
-    half = seconds / 2
-    tried = follow(smaller, data, folder / "tried", threads=threads, say=say, command=command, seconds=half).path
-    share, gain = _best_share(tried, start, recipe, data, folder, threads=threads, say=say)
-    if gain < _LEAST_GAIN:
-        return Path(shutil.copyfile(start, folder / "as-it-was.safetensors"))
-    say(f"{start.stem}: {share:g} of what it learns is kept, which gains {gain:.2f} dB at half the size")
-    recipe = replace(recipe, share_learnt=share)
-    return follow(recipe, data, folder, threads=threads, say=say, command=command, seconds=half).path
-
-
-def _best_share(
-    tried: Path, start: Path, recipe: Recipe, data: Path, folder: Path, *, threads: int, say: Callable[[str], None]
-) -> tuple[float, float]:
-    """How much to keep of what was learnt, and what that gains in dB on clips of the video, shrunk by the scale."""
-    assert recipe.clips is not None
-    network = open_student(start, expand=0)
-    clips = replace(recipe.clips, sizes=(1.0,), held_out=(Path(recipe.clips.videos[0]).name,))
-    shown = held_out_clips(clips, data, folder, scale=scale_of(network), threads=threads, say=say)
-    measure = measure_of({"clips": shown}, None)
-
-    def gained(share: float) -> float:
-        between = open_student(tried, expand=0)
-        go_back(between, start, share_learnt=share)
-        return measure(between)["clips Y-PSNR"] - before
-
-    before = measure(network)["clips Y-PSNR"]
-    gains = {share: gained(share) for share in _SHARES}
-    best = max(gains, key=lambda share: gains[share])
-    return best, gains[best]
+    (video,) = map(Path, recipe.clips.videos)
+    before, after = (open_student(path, expand=0) for path in (start, learnt))
+    scale = scale_of(before)
+    clips = replace(recipe.clips, held_out=(glob.escape(video.name),))
+    shown = held_out_clips(clips, video.parent, folder, scale=scale, threads=threads, say=say)
+    both = square = 0.0
+    with torch.no_grad():
+        for batch in shown:
+            bicubic = enlarged(Bicubic(scale), batch)
+            drew, draws = (enlarged(network, batch) - bicubic for network in (before, after))
+            both += float((draws * drew).sum())
+            square += float(drew.square().sum())
+    return both / square if square else 1.0
 
 
 def _cache() -> Path:

@@ -69,21 +69,20 @@ def folder_of(clips: Path) -> Path:
     return clips.resolve() if clips.is_dir() else clips.resolve().parent
 
 
-def adapt_recipe(start: Path, source: Path, *, size: int, shrunk: int = 1) -> Recipe:
+def adapt_recipe(start: Path, source: Path, *, size: int) -> Recipe:
     """The recipe that trains the network of a file further on one video. size: of its shorter side, in pixels.
 
-    shrunk: by how much the video is made smaller before it is learnt from.
     Raises VidpercError for a video that is too small to cut clips from.
     """
     laid = load_recipe("adapt")
     assert isinstance(laid, Recipe) and laid.clips is not None
     card = find_card(str(start))
     step = 2 * card.scale
-    side = min(laid.clips.side, size // shrunk // step * step)
+    side = min(laid.clips.side, size // step * step)
     patch = min(laid.schedule.patch, side // card.scale)
     if patch < _LEAST_PATCH:
         raise VidpercError(
-            f"--adapt: {source} is {size} pixels high or wide, wanted at least {_LEAST_PATCH * card.scale * shrunk}"
+            f"--adapt: {source} is {size} pixels high or wide, wanted at least {_LEAST_PATCH * card.scale}"
         )
     own = card.architecture in (LUMA, RECURRENT)
     return replace(
@@ -93,12 +92,7 @@ def adapt_recipe(start: Path, source: Path, *, size: int, shrunk: int = 1) -> Re
         data=f"{laid.data} ({source.name}); begun from {card.name}",
         licence=card.licence,
         start_from=str(start.resolve()),
-        clips=replace(
-            laid.clips,
-            videos=(str(source.resolve()),),
-            side=side,
-            sizes=tuple(factor / shrunk for factor in laid.clips.sizes),
-        ),
+        clips=replace(laid.clips, videos=(str(source.resolve()),), side=side),
         frames=laid.clips.frames if card.recurrent else laid.frames,
         schedule=replace(laid.schedule, patch=patch),
         # Networks of our own make luma alone, and pay for that; others pay for their RGB.
