@@ -129,7 +129,26 @@ def test_what_cannot_learn_is_refused(vidperc: Vidperc, tmp_path: Path, asked: t
 
 
 def test_a_video_too_small_to_learn_from_is_refused(vidperc: Vidperc, tmp_path: Path) -> None:
-    make_clip(tmp_path / "clip.mkv", frames=3, size=(48, 24))
+    make_clip(tmp_path / "clip.mkv", frames=5, size=(48, 24))
     code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
     assert code == 1
     assert any("is 24 pixels high or wide, wanted at least 32" in line for line in err)
+
+
+def test_too_few_frames_to_learn_from_are_refused(vidperc: Vidperc, tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", frames=4, size=(96, 80))
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
+    assert code == 1
+    assert any("clip.mkv has 4 frames, wanted at least 5 to learn from; leave --adapt out" in line for line in err), err
+
+
+def test_a_cache_that_cannot_be_written_to_is_told(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("vidperc.commands.adapt.tempfile.TemporaryFile", refused)
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
+    assert code == 1
+    assert any("adapted cannot be written to (Read-only file system); set XDG_CACHE_HOME" in line for line in err), err

@@ -64,6 +64,12 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         raise VidpercError(f"--adapt: {stage.model} at x{chain.scale} is {names} and resampling; wanted -s 2 or -s 4")
     start = start_of(chain.models[0])
     recipe = adapt_recipe(start, job.source, size=min(info.width, info.height))
+    assert recipe.clips is not None
+    if len(index.pts) < recipe.clips.frames:
+        raise VidpercError(
+            f"--adapt: {job.source} has {len(index.pts)} frames, wanted at least {recipe.clips.frames} to learn from; "
+            "leave --adapt out"
+        )
     facts = [
         _LAYOUT,
         find_card(str(start)).sha256,
@@ -127,6 +133,8 @@ def _cache() -> Path:
     folder = Path(base).expanduser() / "vidperc" / "adapted"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # before minutes of learning, not after
+            pass
     except OSError as error:
-        raise VidpercError(f"--adapt: {folder} cannot be made ({error.strerror}); set XDG_CACHE_HOME") from error
+        raise VidpercError(f"--adapt: {folder} cannot be written to ({error.strerror}); set XDG_CACHE_HOME") from error
     return folder
