@@ -148,7 +148,7 @@ def test_a_cache_that_cannot_be_written_to_is_told(
     def refused(**_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("vidperc.commands.adapt.tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("vidperc.commands.adapt.tempfile.TemporaryDirectory", refused)
     code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
     assert code == 1
     assert any("adapted cannot be written to (Read-only file system); set XDG_CACHE_HOME" in line for line in err), err

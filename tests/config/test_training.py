@@ -54,8 +54,7 @@ def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
     assert recipe.name == name
     family, scale, *variant = name.split("-")
     assert f"x{recipe.network.scale}" == scale
-    most = {"fast": 65_000, "standard": 650_000, "quality": 1_000_000}[family]
-    assert recipe.network.own.parameters <= most
+    assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000, "quality": 1_000_000}[family]
     assert (recipe.degraded is not None) == (variant == ["real"])
     assert (recipe.objective is not None) == bool(variant)
     assert recipe.licence == "Apache-2.0"

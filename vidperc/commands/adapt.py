@@ -82,11 +82,12 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         say(f"{made.name}: learnt from this video before")
     else:
         say(f"{start.stem}: learns from {job.source.name} for {seconds:g} seconds")
-        with tempfile.TemporaryDirectory(dir=made.parent, prefix="adapting-") as name:
-            folder, data, threads = Path(name), job.source.resolve().parent, job.workers or usable_cores()
+        threads = job.workers or usable_cores()
+        with _work_folder(made.parent) as name:
+            folder = Path(name)
             learnt = follow(
                 recipe,
-                data,
+                job.source.resolve().parent,
                 folder,
                 threads=threads,
                 say=say,
@@ -95,8 +96,9 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
             ).path
             drawn = _detail_drawn(learnt, start, recipe, folder, threads=threads, say=say)
             say(f"{start.stem}: draws {100 * drawn:.0f} % of the detail that it drew of these frames")
-            # A network that stays as it is counts as learnt, too: the same command then finds it.
-            (learnt if drawn < 1 else Path(shutil.copyfile(start, folder / "start"))).replace(made)
+            if drawn >= 1:  # that it stays as it is was learnt, too: the same command then finds it
+                shutil.copyfile(start, learnt)
+            learnt.replace(made)
     if made.read_bytes() == start.read_bytes():
         say(f"{start.stem}: stays as it is; it learnt to draw more, which suits the video made smaller, not the video")
         return job
@@ -133,8 +135,14 @@ def _cache() -> Path:
     folder = Path(base).expanduser() / "vidperc" / "adapted"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # before minutes of learning, not after
-            pass
     except OSError as error:
-        raise VidpercError(f"--adapt: {folder} cannot be written to ({error.strerror}); set XDG_CACHE_HOME") from error
+        raise VidpercError(f"--adapt: {folder} cannot be made ({error.strerror}); set XDG_CACHE_HOME") from error
     return folder
+
+
+def _work_folder(cache: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder in the cache for what learning makes, which goes with it. What was learnt before needs none."""
+    try:
+        return tempfile.TemporaryDirectory(dir=cache, prefix="adapting-")
+    except OSError as error:
+        raise VidpercError(f"--adapt: {cache} cannot be written to ({error.strerror}); set XDG_CACHE_HOME") from error
