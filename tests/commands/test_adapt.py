@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tests.clips import decoded_frames, make_clip
 from vidperc.commands.adapt import _detail_drawn
 from vidperc.config.finetune import adapt_recipe
+from vidperc.engine.journal import OutputLock
 from vidperc.models.own_card import shipped_path
 from vidperc.models.zoo import find_card
 from vidperc.training.loop import Schedule
@@ -93,6 +95,56 @@ def test_what_is_drawn_is_what_comes_to_bicubic(tmp_path: Path) -> None:
 
     assert drawn(half, whole) == pytest.approx(0.5, abs=0.01)
     assert drawn(whole, half) == pytest.approx(2, abs=0.04)
+
+
+def test_what_would_be_refused_is_refused_before_anything_is_learnt(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert vidperc(*UPSCALE, "-o", "there.mkv")[0] == 0
+    monkeypatch.setattr("vidperc.commands.adapt.follow", lambda *_, **__: pytest.fail("it learns"))
+    cases = [
+        ("there.mkv", "there.mkv: exists, and was made with other settings or with what is in the cache no more; -y"),
+        ("nowhere/one.mkv", "nowhere: no such folder"),
+        ("one.mkv --codec none", "none"),
+    ]
+    for asked, told in cases:
+        code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", *asked.split())
+        assert code == 1
+        assert any(told in line for line in err), err
+    lock = OutputLock(tmp_path / "one.mkv")
+    lock.acquire()
+    code, _, err = vidperc(*UPSCALE, "--adapt", "2s", "-o", "one.mkv")
+    lock.release()
+    assert code == 1
+    assert any("one.mkv: another vidperc is working on this output" in line for line in err), err
+    assert kept(tmp_path) == []
+
+
+def test_a_dry_run_counts_what_it_would_learn(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidperc.commands.adapt.follow", lambda *_, **__: pytest.fail("it learns"))
+    code, out, _ = vidperc(*UPSCALE, "--adapt", "1h", "-o", "one.mkv", "--dry-run")
+    assert code == 0
+    assert any("time      about 1 h 0 min" in line for line in out), out
+    code, _, err = vidperc(*UPSCALE, "--adapt", "0s", "-o", "one.mkv", "--dry-run")
+    assert code == 1
+    assert any("--adapt: got 0 seconds, wanted at least 1" in line for line in err), err
+    assert kept(tmp_path) == []
+
+
+def test_what_a_killed_run_left_in_the_cache_goes_after_a_day(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidperc.commands.adapt._detail_drawn", lambda *_, **__: 0.99)
+    cache = tmp_path / "cache" / "vidperc" / "adapted"
+    old, young = cache / "adapting-old", cache / "adapting-young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "clips.safetensors").write_bytes(b"many")
+    os.utime(old, (0, 0))
+    assert vidperc(*UPSCALE, "--adapt", "1s", "-o", "one.mkv")[0] == 0
+    assert not old.exists() and (young / "clips.safetensors").is_file()
 
 
 def test_what_was_stopped_leaves_nothing_behind(

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from tests.clips import make_clip
+from tests.clips import make_clip, picture
 from vidperc.models.zoo import find_card
 
 RECIPE = """\
@@ -91,6 +93,47 @@ def test_a_community_file_is_trained_further_and_stays_one(vidperc: Vidperc, cli
     before, after = network.state_dict(), load_file(tmp_path / "mine.safetensors")
     assert before.keys() == after.keys()
     assert all(not torch.equal(before[name], after[name].float()) for name in before)
+
+
+def test_what_gives_no_clip_is_not_held_out(vidperc: Vidperc, clips: Path, tmp_path: Path) -> None:
+    """Of three files the last is damaged, and the one before it too short."""
+    mixed = Path(shutil.copytree(clips, tmp_path / "mixed"))
+    make_clip(mixed / "clip2.mkv", frames=2, size=(112, 96))
+    (mixed / "clip3.mkv").write_bytes(b"no video")
+    code, _, err = vidperc(*FINETUNE, "--clips", str(mixed))
+    assert code == 0, err
+    assert err[0] == "held out: clip1.mkv"
+    told = next(line for line in err if line.startswith("left out 2 of 3 videos"))
+    assert "clip2.mkv" in told and "clip3.mkv" in told
+    (mixed / "clip3.mkv").rename(mixed / "clip9.mkv")
+    code, _, err = vidperc(*FINETUNE, "--clips", str(mixed), "-o", "other.safetensors", "--held-out", "clip9.mkv")
+    assert code == 1
+    assert err[-1].startswith("vidperc: held out: no video gives a clip: left out 1 of 1 videos: 1 unreadable (clip9")
+
+
+def test_photographs_that_are_no_video_are_told(vidperc: Vidperc, tmp_path: Path) -> None:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(12):
+        Image.fromarray(picture(number, 112, 96 + number % 2)).save(folder / f"photo{number}.png")
+    code, _, err = vidperc(*FINETUNE, "--clips", str(folder))
+    assert code == 1
+    assert "excerpts of 3 frames are damaged or go through a cut" in err[-1]
+    assert "wanted whole videos, and in folders the frames of one, by number" in err[-1]
+
+
+def test_a_damaged_frame_of_a_folder_is_named(vidperc: Vidperc, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(9):
+        Image.fromarray(picture(number, 112, 96)).save(folder / f"{number}.png")
+    whole = (folder / "4.png").read_bytes()
+    (folder / "4.png").write_bytes(whole[: len(whole) // 2])
+    code, _, err = vidperc(*FINETUNE, "--clips", str(folder), "--set", "clips.count=12")
+    assert code == 0, err
+    assert any(
+        re.search(r"excerpts were damaged or went through a cut \(.*4\.png: cannot be read", line) for line in err
+    )
 
 
 def test_nothing_is_held_out_of_a_single_file(vidperc: Vidperc, clips: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (("steps: 10", "steps: 0"), "my.yaml:8: steps: got 0, wanted at least 1"),
         (("[photographs]", "photographs"), 'my.yaml:5: images: got "photographs", wanted a'),
         (("[photographs]", "[]"), "my.yaml:5: images: got none"),
-        (("scale: 2", "scale: 9"), "my.yaml:4: network: wanted a scale from 2 to 8"),
+        (("scale: 2", "scale: 9"), "my.yaml:4: scale: got 9, wanted 2 to 8"),
         (("name: mine", "name: a/b"), "my.yaml:1: name: got 'a/b'"),
         (("images:", "sizes: [2]\nimages:"), "my.yaml:5: sizes: got [2.0], wanted factors"),
         (("images:", "degraded: {side: 10}\nimages:"), "my.yaml:5: degraded: got a side of 10"),

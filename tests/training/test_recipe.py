@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.follow import find_start, follow
 from vidperc.training.images import Pair
 from vidperc.training.loop import Paid, Schedule, checkpoint_path
+from vidperc.training.material import Material
 from vidperc.training.recipe import Degraded, Recipe, Shape
 from vidperc.training.students import begin_with, go_back, open_student
 
@@ -203,18 +205,61 @@ def test_a_network_begins_with_the_layers_of_another_that_fit(data: Path, tmp_pa
     assert torch.equal(folded["2.weight"], last)
 
 
-def test_a_start_is_told_and_needed_only_without_a_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_a_start_is_told_and_must_stay_what_it_was(data: Path, tmp_path: Path) -> None:
     followed(TINY, data, tmp_path)
     recipe = replace(TINY, name="tiny-x4", network=replace(TINY.network, scale=4), start_from="tiny-x2.safetensors")
     recipe = replace(recipe, schedule=replace(TINY.schedule, patch=12))
     said: list[str] = []
     followed(recipe, data, tmp_path, said)
     assert said[0].startswith("tiny-x4: begins with 2 of its 3 layers from ")
-    (tmp_path / "tiny-x2.safetensors").unlink()
-    followed(recipe, data, tmp_path)
-    checkpoint_path(recipe.name, tmp_path).unlink()
+    start = tmp_path / "tiny-x2.safetensors"
+    other = {name: value + 1 for name, value in load_file(start).items()}
+    with safe_open(start, "pt") as file:
+        card = file.metadata()
+    followed(recipe, data, tmp_path)  # what is finished is taken from its checkpoint
+    save_file(other, start, card)
+    with pytest.raises(VidpercError, match=r"tiny-x4\.checkpoint\.safetensors: is of another recipe: start "):
+        followed(recipe, data, tmp_path)
+    start.unlink()
     with pytest.raises(VidpercError, match="no such file, wanted the network that start_from names"):
         followed(recipe, data, tmp_path)
+
+
+def test_other_pictures_of_the_same_names_are_another_training(data: Path, tmp_path: Path) -> None:
+    copied, folder = Path(shutil.copytree(data, tmp_path / "data")), tmp_path / "made"
+    degraded = replace(TINY, name="degraded", degraded=Degraded(count=2, side=32))
+    followed(TINY, copied, folder)
+    followed(degraded, copied, folder)
+    pairs = set(folder.glob("*.pairs-*"))
+    picture = copied / "textures" / "1.png"
+    Image.open(picture).rotate(180).save(picture)
+    for recipe in (TINY, degraded):
+        with pytest.raises(VidpercError, match="is of another recipe: files "):
+            followed(recipe, copied, folder)
+    assert pairs < set(folder.glob("*.pairs-*"))
+
+
+def test_a_picture_that_cannot_be_read_is_left_out_and_counted(data: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(data, tmp_path / "data"))
+    picture = copied / "textures" / "1.png"
+    picture.write_bytes(picture.read_bytes()[:900])
+    said: list[str] = []
+    followed(TINY, copied, tmp_path / "made", said)
+    assert any(re.match(r"left out 1 of 3 images: .*1\.png: cannot be read as an image", line) for line in said), said
+    for name in ("0", "2"):
+        (copied / "textures" / f"{name}.png").write_bytes(b"")
+    with pytest.raises(VidpercError, match=r"0\.png: cannot be read as an image"):
+        followed(TINY, copied, tmp_path / "none")
+
+
+def test_muon_without_a_kernel_for_it_is_told(data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    followed(replace(TINY, schedule=replace(TINY.schedule, optimiser="muon")), data, tmp_path, said)
+    assert "optimiser: muon is for kernels of 32 channels and more" in " ".join(said)
+    wide = replace(TINY, name="wide", network=Shape(scale=2, channels=32, depth=1))
+    said = []
+    followed(replace(wide, schedule=replace(TINY.schedule, optimiser="muon")), data, tmp_path, said)
+    assert "muon" not in " ".join(said)
 
 
 def test_part_of_what_was_learnt_lies_between_the_start_and_all_of_it(data: Path, tmp_path: Path) -> None:
@@ -308,9 +353,19 @@ def test_folders_that_do_not_fit_are_refused_in_one_line(data: Path, tmp_path: P
         assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("wrong", [{"scale": 1}, {"scale": 9}, {"channels": 0}, {"depth": -1}, {"state": -1}])
-def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="network: wanted a scale from 2 to 8, channels of at least 1, a depth"):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"scale": 1}, "scale: got 1, wanted 2 to 8"),
+        ({"scale": 9}, "scale: got 9, wanted 2 to 8"),
+        ({"channels": 0}, "channels: got 0, wanted at least 1"),
+        ({"depth": -1}, "depth: got -1, wanted at least 0"),
+        ({"state": -1}, "state: got -1, wanted at least 0"),
+        ({"channels": 100_000}, "channels: got 100000, which with a depth of 1 makes 9000[0-9]+ parameters, wanted at"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
         Shape(**{"scale": 2, "channels": 8, "depth": 1, **wrong})
 
 
@@ -321,6 +376,8 @@ def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
         ({"expand": -1}, "expand: got -1"),
         ({"images": ()}, "images: got none"),
         ({"sizes": ()}, r"sizes: got \[\]"),
+        ({"images": (), "clips": Material(videos=("a",)), "ahead": 4}, "ahead: got 4, wanted 0 to 3, as clips are no"),
+        ({"validation": "textures/"}, "validation: textures/ is learnt from as well"),
         ({"sizes": (1.0, 1.5)}, r"sizes: got \[1\.0, 1\.5\]"),
         ({"degraded": Degraded(side=42)}, "degraded: got a side of 42, wanted a multiple of 4 that holds a crop of 32"),
         ({"degraded": Degraded(side=28)}, "degraded: got a side of 28"),

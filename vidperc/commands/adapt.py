@@ -17,17 +17,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time
 
 import torch
 
 from vidperc.config.finetune import adapt_recipe, start_of
+from vidperc.engine.delivery import is_there
 from vidperc.engine.job import Job
+from vidperc.engine.journal import OutputLock
 from vidperc.engine.plan import usable_cores
-from vidperc.engine.prepare_job import with_models
+from vidperc.engine.pool import WorkerPool
+from vidperc.engine.prepare_job import prepare_job, with_models
 from vidperc.errors import VidpercError
 from vidperc.models.zoo import find_card, find_chain
+from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 from vidperc.training.clip_cache import held_out_clips
 from vidperc.training.figures import Bicubic
@@ -39,16 +44,66 @@ from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
 _LEAST_SECONDS = 1
+_WORK, _LEFT_BEHIND = "adapting-", 24 * 3600  # seconds
 _LAYOUT = "vidperc adapted 3"  # another number when other weights come of the same video
 
+Say = Callable[[str], None]
 
-def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What is to be learnt. stage: of the pipeline, which has its network from the file `start`. made: where what was
+    learnt lies, once it is."""
+
+    pipeline: PipelineSpec
+    stage: Upscale
+    start: Path
+    recipe: Recipe
+    made: Path
+
+
+def adapted_job(job: Job, seconds: float, pool: WorkerPool, *, say: Say) -> Job:
     """The job with the network of its first `upscale` stage replaced by one that has learnt from the source.
 
     seconds: for learning, after the clips are cut; at least 1. What was learnt is kept in the user's cache
-    (XDG_CACHE_HOME), so that a run that goes on, or is made again, has the same network.
-    Raises VidpercError for a pipeline without networks that learn, or a source too small to learn from.
+    (XDG_CACHE_HOME), so that a run that goes on, or is made again, has the same network. pool: has the job checked
+    before anything is learnt for it.
+    Raises VidpercError for a pipeline without networks that learn, a source too small to learn from, and for all that
+    the job itself would be refused for.
     """
+    lesson = _lesson(job, seconds)
+    start, made = lesson.start, lesson.made
+    if made.is_file():
+        say(f"{made.name}: learnt from this video before")
+    else:
+        output = prepare_job(job, pool).output
+        if is_there(output) and not job.overwrite:
+            raise VidpercError(
+                f"{output}: exists, and was made with other settings or with what is in the cache no more; -y "
+                "overwrites it"
+            )
+        say(f"{start.stem}: learns from {job.source.name} for {seconds:g} seconds")
+        lock = OutputLock(output.absolute())
+        lock.acquire()
+        try:
+            _learn(lesson, job, seconds, say)
+        finally:
+            lock.release()
+    if made.read_bytes() == start.read_bytes():
+        say(f"{start.stem}: stays as it is; it learnt to draw more, which suits the video made smaller, not the video")
+        return job
+    adapted = replace(lesson.stage, model=str(made), scale=None)
+    stages = tuple(adapted if it is lesson.stage else it for it in lesson.pipeline.stages)
+    return replace(job, pipeline=replace(lesson.pipeline, stages=stages))
+
+
+def seconds_to_learn(job: Job, seconds: float) -> float:
+    """Of these seconds those that `adapted_job` would learn: none where it has before. Raises VidpercError for what
+    cannot learn."""
+    return 0.0 if _lesson(job, seconds).made.is_file() else seconds
+
+
+def _lesson(job: Job, seconds: float) -> _Lesson:
     if seconds < _LEAST_SECONDS:
         raise VidpercError(f"--adapt: got {seconds:g} seconds, wanted at least {_LEAST_SECONDS}, such as 5m")
     if any(isinstance(stage, Upscale) and stage.detail for stage in job.pipeline.stages):
@@ -77,39 +132,31 @@ def adapted_job(job: Job, seconds: float, *, say: Callable[[str], None]) -> Job:
         seconds,
     ]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
-    made = _cache() / f"{start.stem}-adapted-{digest}.safetensors"
-    if made.is_file():
-        say(f"{made.name}: learnt from this video before")
-    else:
-        say(f"{start.stem}: learns from {job.source.name} for {seconds:g} seconds")
-        threads = job.workers or usable_cores()
-        with _work_folder(made.parent) as name:
-            folder = Path(name)
-            learnt = follow(
-                recipe,
-                job.source.resolve().parent,
-                folder,
-                threads=threads,
-                say=say,
-                command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
-                seconds=seconds,
-            ).path
-            drawn = _detail_drawn(learnt, start, recipe, folder, threads=threads, say=say)
-            say(f"{start.stem}: draws {100 * drawn:.0f} % of the detail that it drew of these frames")
-            if drawn >= 1:  # that it stays as it is was learnt, too: the same command then finds it
-                shutil.copyfile(start, learnt)
-            learnt.replace(made)
-    if made.read_bytes() == start.read_bytes():
-        say(f"{start.stem}: stays as it is; it learnt to draw more, which suits the video made smaller, not the video")
-        return job
-    adapted = replace(stage, model=str(made), scale=None)
-    stages = tuple(adapted if it is stage else it for it in pipeline.stages)
-    return replace(job, pipeline=replace(pipeline, stages=stages))
+    return _Lesson(pipeline, stage, start, recipe, _cache() / f"{start.stem}-adapted-{digest}.safetensors")
 
 
-def _detail_drawn(
-    learnt: Path, start: Path, recipe: Recipe, folder: Path, *, threads: int, say: Callable[[str], None]
-) -> float:
+def _learn(lesson: _Lesson, job: Job, seconds: float, say: Say) -> None:
+    start, recipe, made = lesson.start, lesson.recipe, lesson.made
+    threads = job.workers or usable_cores()
+    with _work_folder(made.parent) as name:
+        folder = Path(name)
+        learnt = follow(
+            recipe,
+            job.source.resolve().parent,
+            folder,
+            threads=threads,
+            say=say,
+            command=f"vidperc upscale -m {start.stem} --adapt {seconds:g}",
+            seconds=seconds,
+        ).path
+        drawn = _detail_drawn(learnt, start, recipe, folder, threads=threads, say=say)
+        say(f"{start.stem}: draws {100 * drawn:.0f} % of the detail that it drew of these frames")
+        if drawn >= 1:  # that it stays as it is was learnt, too: the same command then finds it
+            shutil.copyfile(start, learnt)
+        learnt.replace(made)
+
+
+def _detail_drawn(learnt: Path, start: Path, recipe: Recipe, folder: Path, *, threads: int, say: Say) -> float:
     """How much a network still draws of the detail that it drew before: the slope of the one on the other, 1 for all.
 
     Detail is what comes to bicubic, on a few clips of the recipe's video, shrunk by the scale, as it learnt from them.
@@ -143,6 +190,9 @@ def _cache() -> Path:
 def _work_folder(cache: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder in the cache for what learning makes, which goes with it. What was learnt before needs none."""
     try:
-        return tempfile.TemporaryDirectory(dir=cache, prefix="adapting-")
+        for folder in cache.glob(f"{_WORK}*"):
+            if time() - folder.stat().st_mtime > _LEFT_BEHIND:  # by a run that was killed
+                shutil.rmtree(folder, ignore_errors=True)
+        return tempfile.TemporaryDirectory(dir=cache, prefix=_WORK)
     except OSError as error:
         raise VidpercError(f"--adapt: {cache} cannot be written to ({error.strerror}); set XDG_CACHE_HOME") from error

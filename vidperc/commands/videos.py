@@ -174,13 +174,17 @@ def _run(jobs: Sequence[Job], options: VideoOptions, origins: Mapping[Path, str]
             try:
                 if options.dry_run:
                     figures = estimate(job, pool)
+                    if seconds is not None:
+                        from vidperc.commands.adapt import seconds_to_learn
+
+                        figures = replace(figures, seconds=figures.seconds + seconds_to_learn(job, seconds))
                     display.estimated(figures)
                     outcome.jobs.append(asdict(figures))
                 else:
                     if seconds is not None:
                         from vidperc.commands.adapt import adapted_job
 
-                        job = adapted_job(job, seconds, say=display.warned)
+                        job = adapted_job(job, seconds, pool, say=display.warned)
                     report = run_job(job, pool, display)
                     display.finished(report)
                     if options.debug_motion is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from vidperc.losses.objective import ObjectiveSpec
 from vidperc.losses.pixel import Charbonnier
 from vidperc.models.own_card import LUMA, NAMES, RECURRENT, shipped_path
 from vidperc.models.zoo import SUFFIXES, find_card
-from vidperc.training.material import find_sources
+from vidperc.training.clip_sources import gives_clips
+from vidperc.training.material import Material, find_sources
 from vidperc.training.recipe import Recipe
 
 # One file of so many is held out where nothing is said of it.
@@ -36,8 +38,8 @@ def finetune_recipe(
 
     model: a name of our own networks, or a file of weights. clips: a folder of videos or of folders of frames, or a
     video. name: of what is made. recipe: a YAML file; None for the built-in one. held_out: names or globs of files
-    that are measured and not learnt from; of several files the last of every five, where there is none. settings: laid
-    over the recipe.
+    that are measured and not learnt from; where there is none, of several files the last of every five that gives
+    clips. settings: laid over the recipe.
     Raises VidpercError for a network without weights, a recipe without clips, and as `load_recipe` does.
     """
     laid = load_recipe(recipe or "finetune", settings)
@@ -47,10 +49,7 @@ def finetune_recipe(
     material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))
     if not held_out:
         found = find_sources(material, folder_of(clips))
-        files = (*found.videos, *found.frame_folders)
-        material = replace(
-            material, held_out=tuple(path.name for path in files[_ONE_OF - 1 :: _ONE_OF] or files[1:][-1:])
-        )
+        material = replace(material, held_out=_held_out_of((*found.videos, *found.frame_folders), material))
     card = find_card(str(start))
     licence = card.licence if laid.licence.startswith("as the network") else laid.licence
     return replace(
@@ -62,6 +61,18 @@ def finetune_recipe(
         start_from=str(start.resolve()),
         clips=material,
     )
+
+
+def _held_out_of(files: Sequence[Path], material: Material) -> tuple[str, ...]:
+    """Of every five files, or of all where they are fewer, the last that gives clips; but never the very first."""
+    chosen: list[str] = []
+    for first in range(0, max(1, len(files) - _ONE_OF + 1), _ONE_OF):
+        few = files[first : first + _ONE_OF]
+        for path in reversed(few if first else few[1:]):
+            if gives_clips(path, material):
+                chosen.append(glob.escape(path.name))
+                break
+    return tuple(chosen)
 
 
 def folder_of(clips: Path) -> Path:

@@ -61,8 +61,8 @@ class Term(ABC):
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.weight):
-            raise ValueError(f"weight: got {self.weight}, wanted a number")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight: got {self.weight}, wanted a number of at least 0")
         if self.name and not re.fullmatch(r"\w[\w-]*", self.name):
             raise ValueError(f"name: got {self.name!r}, wanted letters, digits and dashes")
 

@@ -175,12 +175,12 @@ class TrainableRecurrent(nn.Module):
         """The convolutions from the first to the last."""
         return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
 
-    def forward(self, luma: Tensor, flow: Tensor, visible: Tensor) -> Tensor:
-        """What bicubic lacks, (N,T,s*s,h,w) float32, of luma (N,T,1,h,w) float32 in [0,1].
+    def forward(self, luma: Tensor, flow: Tensor, visible: Tensor, *, ahead: int = 0) -> Tensor:
+        """What bicubic lacks, (N,T-ahead,s*s,h,w) float32, of luma (N,T,1,h,w) float32 in [0,1].
 
         flow: (N,T,2,h,w), visible: (N,T,1,h,w), float32, as `vidperc.clip.Motion` has them, each clip one shot or
         invisible where a new one begins. Gradients go back through all frames, along what was made and the hidden
-        state; never into the flow.
+        state; never into the flow. ahead: so many of the first frames are run through, without results or gradients.
         """
         count, frames, _, height, width = luma.shape
         scale = self.shape.scale
@@ -191,19 +191,20 @@ class TrainableRecurrent(nn.Module):
         before: Before | None = None
         made: list[Tensor] = []
         for t in range(frames):
-            x = torch.cat(see(luma[:, t], base[:, t], flow[:, t], visible[:, t], before), dim=1)
-            x = F.pad(x, (0, 0, 0, 0, 0, self.shape.inputs - x.shape[1]))
-            x = x.to(training_precision(x.device)).contiguous(memory_format=torch.channels_last)
-            for kernel, bias in body:
-                x = convolve_relu(x, kernel, bias)
-            kernel, bias = last
-            kernel = kernel.to(x.dtype).contiguous(memory_format=torch.channels_last)
-            x = F.conv2d(x, kernel, bias.to(x.dtype), padding=1)
-            details = x[:, : scale * scale].float()
-            made.append(details)
-            hidden = F.hardtanh(x[:, scale * scale :].float())
-            before = Before(base[:, t] + F.pixel_shuffle(details, scale), hidden)
-        return torch.stack(made, dim=1)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and t >= ahead):
+                x = torch.cat(see(luma[:, t], base[:, t], flow[:, t], visible[:, t], before), dim=1)
+                x = F.pad(x, (0, 0, 0, 0, 0, self.shape.inputs - x.shape[1]))
+                x = x.to(training_precision(x.device)).contiguous(memory_format=torch.channels_last)
+                for kernel, bias in body:
+                    x = convolve_relu(x, kernel, bias)
+                kernel, bias = last
+                kernel = kernel.to(x.dtype).contiguous(memory_format=torch.channels_last)
+                x = F.conv2d(x, kernel, bias.to(x.dtype), padding=1)
+                details = x[:, : scale * scale].float()
+                made.append(details)
+                hidden = F.hardtanh(x[:, scale * scale :].float())
+                before = Before(base[:, t] + F.pixel_shuffle(details, scale), hidden)
+        return torch.stack(made[ahead:], dim=1)
 
     def folded(self) -> dict[str, Tensor]:
         """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""

@@ -16,7 +16,8 @@ class ClipBatch:
 
     small: (N,T,3,h,w) float32 RGB in [0,1], what a network is given. large: (N,T,3,h*s,w*s), what it shall make.
     flow: (N,T,2,h,w) and visible: (N,T,1,h,w) of the small frames, as `Motion` has them; zero for the first of a clip.
-    number: of the first of them in the whole training, for what else is left to chance.
+    number: of the first of them in the whole training, for what else is left to chance. ahead: so many of the first
+    frames are nothing that is learnt from; a recurrent network runs through them, to be where a long run brings it.
     """
 
     small: Tensor
@@ -24,6 +25,7 @@ class ClipBatch:
     flow: Tensor
     visible: Tensor
     number: int = 0
+    ahead: int = 0
 
     @staticmethod
     def of_stills(small: Tensor, large: Tensor, *, number: int = 0) -> ClipBatch:
@@ -31,6 +33,11 @@ class ClipBatch:
         count, _, height, width = small.shape
         flow = torch.zeros(count, 1, 2, height, width)
         return ClipBatch(small[:, None], large[:, None], flow, flow[:, :, :1], number)
+
+    def learnt(self) -> ClipBatch:
+        """The frames that are learnt from, alone."""
+        parts = (part[:, self.ahead :] for part in (self.small, self.large, self.flow, self.visible))
+        return ClipBatch(*parts, number=self.number)
 
     @property
     def scale(self) -> int:

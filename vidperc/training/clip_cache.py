@@ -155,7 +155,10 @@ def held_out_clips(
     """The few clips that are measured at every checkpoint, each a batch of its own; as `make_clip_cache` otherwise."""
     side = min(material.side, _HELD_OUT_SIDE * scale)
     few = replace(material, count=_HELD_OUT, side=side - side % (2 * scale))
-    cache = make_clip_cache(few, data, folder, scale, threads, say, part="held_out")
+    try:
+        cache = make_clip_cache(few, data, folder, scale, threads, say, part="held_out")
+    except VidpercError as error:
+        raise VidpercError(f"held out: {error}") from error
     numbers = [range(place, place + 1) for place in range(_HELD_OUT)]
     return [cache.draw(number, frames=few.frames, patch=cache.side // scale, seed=0) for number in numbers]
 

@@ -42,21 +42,30 @@ _Faulty = tuple[float, str, Cut]  # what shrinking loses, the fault, and the cli
 
 @dataclass
 class Tally:
-    """What was met: excerpts that are damaged, crops left out by fault, clips kept in spite of one."""
+    """What was met: excerpts that are damaged, why one of them cannot be read, crops left out by fault, clips kept in
+    spite of one."""
 
     damaged: int = 0
+    unreadable: str = ""
     left_out: Counter[str] = field(default_factory=Counter[str])
     kept: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, other: Tally) -> None:
         """What another job met."""
         self.damaged += other.damaged
+        self.unreadable = self.unreadable or other.unreadable
         self.left_out += other.left_out
         self.kept += other.kept
+
+    @property
+    def told_unreadable(self) -> str:
+        """Why an excerpt cannot be read, in brackets; empty where all can."""
+        return f" ({self.unreadable})" if self.unreadable else ""
 
     def __str__(self) -> str:
         """In words, each part after a semicolon; empty where there was nothing."""
         damaged = f"; {self.damaged} excerpts were damaged or went through a cut" if self.damaged else ""
+        damaged += self.told_unreadable
         parts = (("places left out", self.left_out), ("clips kept for want of better", self.kept))
         told = (f"; {what}: {', '.join(f'{n} {why}' for why, n in sorted(c.items()))}" for what, c in parts if c)
         return damaged + "".join(told)
@@ -131,7 +140,10 @@ def _cut_clips(
     read = 0
     for _ in range(_TRIED):
         view = _view(material, footage, chance)
-        excerpt = read_excerpt(view.footage, view.start, material.frames, view.size)
+        try:
+            excerpt = read_excerpt(view.footage, view.start, material.frames, view.size)
+        except VidpercError as error:
+            excerpt, tally.unreadable = None, str(error)
         if excerpt is None:
             tally.damaged += 1
             continue
@@ -159,7 +171,7 @@ def _cut_clips(
     names = ", ".join(one.path.name for one in footage[:3]) + (", ..." if len(footage) > 3 else "")
     raise VidpercError(
         f"{names}: {tally.damaged} of {_TRIED} excerpts of {material.frames} frames are damaged or go through a cut; "
-        "wanted whole videos, leave the damaged ones out"
+        f"wanted whole videos, and in folders the frames of one, by number{tally.told_unreadable}"
     )
 
 

@@ -36,16 +36,16 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     Raises VidpercError where none does.
     """
     paths = (*sources.videos, *sources.frame_folders)
-    opened = list(threads.map(_opened, paths))
     found: list[Footage] = []
     without: dict[str, list[str]] = {}
-    for path, footage in zip(paths, opened, strict=True):
-        if isinstance(footage, str):
-            without.setdefault("unreadable", []).append(f"{path.name}: {footage}")
-        elif not footage.starts(material.frames):
-            without.setdefault(f"without a shot of {material.frames} frames", []).append(path.name)
-        elif not fitting_sizes(footage, material):
-            without.setdefault(f"smaller than {material.side} pixels at every size", []).append(path.name)
+
+    def look(path: Path) -> Footage | tuple[str, str]:
+        return _looked_through(path, material)
+
+    for footage in threads.map(look, paths):
+        if isinstance(footage, tuple):
+            why, which = footage
+            without.setdefault(why, []).append(which)
         else:
             found.append(footage)
     left_out = _left_out(without, len(paths), "videos")
@@ -61,11 +61,23 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     return found
 
 
-def _opened(path: Path) -> Footage | str:
+def gives_clips(path: Path, material: Material) -> bool:
+    """Whether a video, or a folder of frames, can be read and holds clips of the material's length and side."""
+    return not isinstance(_looked_through(path, material), tuple)
+
+
+def _looked_through(path: Path, material: Material) -> Footage | tuple[str, str]:
+    """What can be cut into clips; else why not, in general and of this file."""
     try:
-        return open_frames(path) if path.is_dir() else open_video(path)
+        footage = open_frames(path) if path.is_dir() else open_video(path)
     except VidpercError as error:
-        return str(error).removeprefix(f"{path}: ")
+        told = str(error).removeprefix(f"{path}: ")
+        return "unreadable", f"{path.name}: {told}"
+    if not footage.starts(material.frames):
+        return f"without a shot of {material.frames} frames", path.name
+    if not fitting_sizes(footage, material):
+        return f"smaller than {material.side} pixels at every size", path.name
+    return footage
 
 
 def _left_out(without: Mapping[str, Sequence[str]], count: int, what: str) -> str:

@@ -7,18 +7,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 import torch
 from torch import nn
 
 from vidperc.errors import VidpercError
 from vidperc.losses.objective import Objective
 from vidperc.models.own_card import NAMES, shipped_path
+from vidperc.models.weights import read_network
 from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.clip_cache import held_out_clips, make_clip_cache
 from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
 from vidperc.training.images import as_tensors, draw
 from vidperc.training.logged import open_folder, train_logged
 from vidperc.training.loop import Made, Schedule, checkpoint_path
+from vidperc.training.material import digest_of, find_sources, images_in
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
 from vidperc.training.processes import Processes
@@ -26,11 +29,12 @@ from vidperc.training.recipe import Recipe
 from vidperc.training.students import begin_with, build, go_back, open_student, scale_of, write_student
 
 _CHECKPOINT_EVERY, _LEAST_BETWEEN = 1000, 100  # steps
+_AHEAD = 11  # of the seeds of what is drawn
 _TIMED = 5  # steps that tell the pace, the first of which is cold
 
 # What tells one training from another, beside its schedule.
 _LEARNT = frozenset(
-    ("network", "expand", "images", "sizes", "degraded", "clips", "frames", "start_from", "objective", "seen")
+    ("network", "expand", "images", "sizes", "degraded", "clips", "frames", "ahead", "start_from", "objective", "seen")
 )
 
 Say = Callable[[str], None]
@@ -84,7 +88,7 @@ def follow(
         schedule,
         recipe,
         folder,
-        learnt={key: value for key, value in asdict(recipe).items() if key in _LEARNT},
+        learnt=_told_apart_by(recipe, data, folder),
         measure=measure,
         pictures=lambda network: pictures_of(held_out, network),
         every=min(_CHECKPOINT_EVERY, max(_LEAST_BETWEEN, schedule.steps // 8), schedule.steps),
@@ -141,6 +145,17 @@ def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
     return network
 
 
+def _told_apart_by(recipe: Recipe, data: Path, folder: Path) -> dict[str, object]:
+    """What tells this training from another, by what its files hold, not by their names alone."""
+    if recipe.clips is not None:
+        sources = find_sources(recipe.clips, data)
+    else:
+        sources = images_in([data / name for name in recipe.images])
+    start = "" if recipe.start_from is None else read_network(find_start(recipe.start_from, folder)).card.sha256
+    told: dict[str, object] = {key: value for key, value in asdict(recipe).items() if key in _LEARNT}
+    return {**told, "files": digest_of(sources), "start": start}
+
+
 def _seconds_a_step(network: nn.Module, pay: Pay, draw: Callable[[range], ClipBatch], schedule: Schedule) -> float:
     """How long paying and learning from it take, once warm; the network stays as it is."""
     batch = draw(range(schedule.batch))
@@ -169,7 +184,13 @@ def _open_material(
     patch, seed = recipe.schedule.patch, recipe.schedule.seed
     if recipe.clips is not None:
         cache = make_clip_cache(recipe.clips, data, folder, scale, threads, say)
-        return lambda numbers: cache.draw(numbers, frames=recipe.frames, patch=patch, seed=seed)
+
+        def clips(numbers: range) -> ClipBatch:
+            ahead = int(np.random.default_rng((seed, _AHEAD, numbers.start)).integers(recipe.ahead + 1))
+            batch = cache.draw(numbers, frames=recipe.frames + ahead, patch=patch, seed=seed)
+            return replace(batch, ahead=ahead)
+
+        return clips
     pairs = recipe_pairs(recipe, data, folder, scale=scale, threads=threads, say=say)
     return lambda numbers: ClipBatch.of_stills(
         *draw(pairs, numbers, scale=scale, patch=patch, seed=seed), number=numbers.start

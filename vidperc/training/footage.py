@@ -93,16 +93,16 @@ def open_frames(folder: Path) -> Footage:
 
 
 def read_excerpt(footage: Footage, start: int, frames: int, size: float) -> ClipPixels | None:
-    """So many frames from `start` on, shrunk by the factor `size`, (frames,H,W,3); None where they are damaged."""
+    """So many frames from `start` on, shrunk by the factor `size`, (frames,H,W,3); None where they go through a cut.
+
+    None for damaged video as well; VidpercError for an image that cannot be read, or a container that ends early.
+    """
     height, width = round(footage.height * size), round(footage.width * size)
     found: list[ClipPixels] = []
-    try:
-        for frame in footage.frames(start, start + frames):
-            if frame.shape != (3, footage.height, footage.width):
-                return None
-            found.append(to_pixels(resize(frame[None], (height, width), "bicubic")))
-    except VidpercError:  # a damaged image, or a container that ends early
-        return None
+    for frame in footage.frames(start, start + frames):
+        if frame.shape != (3, footage.height, footage.width):
+            return None
+        found.append(to_pixels(resize(frame[None], (height, width), "bicubic")))
     return np.concatenate(found) if len(found) == frames else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidperc.errors import VidpercError
 from vidperc.ops.resize import resize
 from vidperc.video.stills import Pixels, read_still, still_paths
 
@@ -23,12 +24,28 @@ class Pair:
     small: Pixels
 
 
-def read_images(folders: Sequence[Path]) -> list[Pixels]:
+def read_images(folders: Sequence[Path], say: Callable[[str], None] | None = None) -> list[Pixels]:
     """Every PNG and JPEG in these folders, (H,W,3) uint8 RGB, in the order of their names.
 
-    Raises VidpercError for a folder that is missing or without images, and for a file that is no image.
+    say: is told, in one line, what cannot be read and is left out; without it, that is an error.
+    Raises VidpercError for a folder that is missing or without images, and where no image can be read.
     """
-    return [read_still(path) for folder in folders for path in still_paths(folder)]
+    found: list[Pixels] = []
+    faults: list[str] = []
+    paths = [path for folder in folders for path in still_paths(folder)]
+    for path in paths:
+        try:
+            found.append(read_still(path))
+        except VidpercError as error:
+            if say is None:
+                raise
+            faults.append(str(error))
+    if faults and not found:
+        raise VidpercError(faults[0])
+    if faults and say is not None:
+        more = "; ..." if len(faults) > 3 else ""
+        say(f"left out {len(faults)} of {len(paths)} images: {'; '.join(faults[:3])}{more}")
+    return found
 
 
 def shrink(image: Pixels, height: int, width: int) -> Pixels:

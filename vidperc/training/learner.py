@@ -17,7 +17,7 @@ class Learner:
     """The parameters of a network that learn, with an optimiser around them.
 
     prefix: before its names in a checkpoint. averaged: whether a running mean of the weights is kept. optimiser: of the
-    kernels; all else, and all of it under "adam", is Adam's.
+    kernels; all else, and all of it under "adam", is Adam's. `kernels`: the names of those that are Muon's.
     """
 
     def __init__(self, network: nn.Module, prefix: str, *, averaged: bool, optimiser: Optimiser = "adam") -> None:
@@ -28,9 +28,11 @@ class Learner:
         self._prefix = prefix
         self.averages = {name: value.detach().clone() for name, value in self.parameters.items()} if averaged else {}
         self._first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        kernels = [name for name, value in self.parameters.items() if optimiser == "muon" and is_kernel(value)]
-        self._muon = Muon([self.parameters[name] for name in kernels], [self._first[name] for name in kernels])
-        rest = {name: value for name, value in self.parameters.items() if name not in kernels}
+        self.kernels = [name for name, value in self.parameters.items() if optimiser == "muon" and is_kernel(value)]
+        self._muon = Muon(
+            [self.parameters[name] for name in self.kernels], [self._first[name] for name in self.kernels]
+        )
+        rest = {name: value for name, value in self.parameters.items() if name not in self.kernels}
         self._second = {name: torch.zeros_like(value) for name, value in rest.items()}
         self._adam = torch.optim.Adam(rest.values(), lr=1e-3, betas=(0.9, 0.99), foreach=True) if rest else None
 

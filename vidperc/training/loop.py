@@ -174,6 +174,8 @@ def train(
         processes.wait()
     for learner in learners:
         learner.begin(start)
+    if schedule.optimiser == "muon" and not student.kernels and processes.first:
+        say("optimiser: muon is for kernels of 32 channels and more, and this network has none; all of it is Adam's")
     parts = schedule.accumulate
     means = _Means()
     began, waited = time.perf_counter(), 0.0
@@ -208,9 +210,11 @@ def train(
             if wrong or not math.isfinite(norm):
                 terms = [name for name in wrong if name != "loss"]
                 at = f" ({', '.join(terms)})" if terms else ""
+                # Before anything was learnt, no rate can be to blame.
+                hint = "lower the learning rate" if step else "look at its terms, and at what it begins with"
                 raise VidpercError(
                     f"step {step}: the loss is {float(found['loss'])}{at}, its gradient {norm} long, wanted numbers; "
-                    "lower the learning rate"
+                    f"{hint}"
                 )
             student.step(rate)
             student.follow(schedule.ema, step)

@@ -117,6 +117,16 @@ def fingerprint(sources: Sources) -> list[str]:
     return [_told(path) for path in (*sources.videos, *frames, *sources.images)]
 
 
+def images_in(folders: Sequence[Path]) -> Sources:
+    """Every image of these folders. Raises VidpercError for one that is missing or without images."""
+    return Sources((), (), tuple(path for folder in folders for path in still_paths(folder)))
+
+
+def digest_of(sources: Sources) -> str:
+    """A word that changes when the content of any file does."""
+    return hashlib.sha256("\n".join(fingerprint(sources)).encode()).hexdigest()[:10]
+
+
 def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """Video files, and folders of frames."""
     videos: list[Path] = []

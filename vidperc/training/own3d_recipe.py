@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
 from vidperc.training.logged import open_folder, train_logged
 from vidperc.training.loop import Made, Paid, Schedule
+from vidperc.training.material import digest_of, images_in
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.processes import Processes
 from vidperc.training.scenes import read_scenes
@@ -111,6 +112,8 @@ def follow_own3d(
     examined = [lessons(held_out, part, _HELD_OUT_SEED) for part in parts]
     measure = told_right(examined)
     learnt = ("frames", "bfloat16", "videos", "images")
+    images = images_in([data / name for name in recipe.images])
+    files = digest_of(replace(images, videos=tuple(data / name for name in recipe.videos)))
     train_logged(
         network,
         lambda network, lesson: Paid(total=own3d_loss(network, *lesson)),
@@ -118,7 +121,7 @@ def follow_own3d(
         schedule,
         recipe,
         folder,
-        learnt={key: value for key, value in asdict(recipe).items() if key in learnt},
+        learnt={key: value for key, value in asdict(recipe).items() if key in learnt} | {"files": files},
         measure=measure,
         pictures=lambda network: (),
         every=min(_CHECKPOINT_EVERY, schedule.steps),
@@ -146,7 +149,7 @@ def _material(recipe: Own3dRecipe, data: Path, videos: Sequence[str], images: Se
     scenes = read_scenes(paths, side=_SCENE_SIDE, least=recipe.frames, say=say)
     if not scenes:
         raise VidpercError(f"{paths[0]}: no scene has {recipe.frames} frames, in none of the videos; name longer ones")
-    photos = read_images([data / name for name in images]) if images else []
+    photos = read_images([data / name for name in images], say) if images else []
     return Material(scenes, [_reduced(photo) for photo in photos])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from vidperc.errors import VidpercError
 from vidperc.training.degrade import load_pairs, make_degraded_pairs, save_pairs
 from vidperc.training.images import Pair, make_pairs, read_images
+from vidperc.training.material import fingerprint, images_in
 from vidperc.training.recipe import Recipe
 
 _MEASURED = 40  # degraded frames that are measured at every checkpoint
@@ -23,9 +24,10 @@ def recipe_pairs(
     folders = [data / name for name in recipe.images]
     degraded = recipe.degraded
     if degraded is None:
-        return clean_pairs(folders, scale=scale, sizes=recipe.sizes, patch=recipe.schedule.patch)
-    # Named for all that makes them, so that a changed recipe does not take old ones.
-    made_of = [recipe.images, recipe.sizes, asdict(degraded), scale, recipe.schedule.seed]
+        return clean_pairs(folders, scale=scale, sizes=recipe.sizes, patch=recipe.schedule.patch, say=say)
+    # Named for all that makes them, so that a changed recipe, or other images, do not take old ones.
+    files = fingerprint(images_in(folders))
+    made_of = [recipe.images, files, recipe.sizes, asdict(degraded), scale, recipe.schedule.seed]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]
     kept = folder / f"{recipe.name}.pairs-{digest}.safetensors"
     if kept.is_file():
@@ -33,7 +35,7 @@ def recipe_pairs(
         return load_pairs(kept)
     say(f"{kept.name}: {degraded.count} degraded pairs are made, once")
     pairs = make_degraded_pairs(
-        read_images(folders),
+        read_images(folders, say),
         scale=scale,
         count=degraded.count,
         seed=recipe.schedule.seed,
@@ -45,9 +47,19 @@ def recipe_pairs(
     return pairs
 
 
-def clean_pairs(folders: Sequence[Path], *, scale: int, sizes: Sequence[float], patch: int) -> list[Pair]:
-    """Pairs that bicubic makes. Raises VidpercError where no image is large enough for a crop."""
-    pairs = make_pairs(read_images(folders), scale=scale, sizes=sizes, patch=patch)
+def clean_pairs(
+    folders: Sequence[Path],
+    *,
+    scale: int,
+    sizes: Sequence[float],
+    patch: int,
+    say: Callable[[str], None] | None = None,
+) -> list[Pair]:
+    """Pairs that bicubic makes. say: as `read_images` takes it.
+
+    Raises VidpercError where no image is large enough for a crop, and as that does.
+    """
+    pairs = make_pairs(read_images(folders, say), scale=scale, sizes=sizes, patch=patch)
     if not pairs:
         told = ", ".join(str(folder) for folder in folders)
         raise VidpercError(f"{told}: every image is smaller than {patch * scale} pixels; choose larger ones")

@@ -33,6 +33,7 @@ def pay_for_luma(network: nn.Module, batch: ClipBatch) -> Paid:
     if not is_own(network):
         raise ValueError(f"{type(network).__name__}: wanted a network of our own, which makes luma alone")
     made = luma_details(network, batch).flatten(0, 1)  # (N*T, s*s, h, w)
+    batch = batch.learnt()
     small, large = (rgb_luma(frames.flatten(0, 1)) for frames in (batch.small, batch.large))
     return Paid(total=charbonnier(made, missing_from_bicubic(small, large)))
 
@@ -46,6 +47,7 @@ def pay_for(objective: Objective, *, seen: Seen = "rgb") -> Pay:
 
     def pay(network: nn.Module, batch: ClipBatch) -> Paid:
         out = enlarged(network, batch)
+        batch = batch.learnt()
         sample = Sample(out=out, true=batch.large, source=batch.small, motion=batch.motion())
         if batch.small.shape[1] == 1:
             rows, columns = _beginnings(batch)

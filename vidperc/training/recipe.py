@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from vidperc.losses.objective import ObjectiveSpec
 from vidperc.models.luma import LumaShape
@@ -11,6 +12,9 @@ from vidperc.models.recurrent import RecurrentShape
 from vidperc.training.loop import Schedule
 from vidperc.training.material import Material
 from vidperc.training.payment import Seen
+
+# A hundred times those of the largest that ships; more is a slip of the hand that would fill the memory.
+_MOST_PARAMETERS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +42,15 @@ class Shape:
     state: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.scale <= 8 or self.channels < 1 or self.depth < 0 or self.state < 0:
+        if not 2 <= self.scale <= 8:
+            raise ValueError(f"scale: got {self.scale}, wanted 2 to 8")
+        for name, least in {"channels": 1, "depth": 0, "state": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: got {getattr(self, name)}, wanted at least {least}")
+        if self.own.parameters > _MOST_PARAMETERS:
             raise ValueError(
-                "network: wanted a scale from 2 to 8, channels of at least 1, a depth and a state of at least 0"
+                f"channels: got {self.channels}, which with a depth of {self.depth} makes {self.own.parameters} "
+                f"parameters, wanted at most {_MOST_PARAMETERS}"
             )
 
     @property
@@ -60,8 +70,10 @@ class Recipe:
     any kind. expand: width of the folded branch of each kernel of our own while it trains, 0 for none.
     images: folders of sharp images to learn from, inside the data folder. sizes: the factors by which they are made
     smaller first. degraded: how they are made worse; None for bicubic. clips: what is learnt from in their place, runs
-    of frames with their motion. frames: of a clip that is drawn from those. validation: a folder of images that are
-    measured at every checkpoint and never learnt from; clips that are held out are measured as well.
+    of frames with their motion. frames: of a clip that is drawn from those. ahead: a recurrent network first runs
+    through up to so many frames before them, drawn anew for each step, so that it knows where long runs bring it.
+    validation: a folder of images that are measured at every checkpoint and never learnt from; clips that are held out
+    are measured as well.
     start_from: a trained network's file, in the folder of the checkpoint or else among the shipped ones: what the
     training begins with, where the layers fit. share_learnt: how far from there to what was learnt the weights lie that
     are written, 1 for all the way; nearer, a network keeps more of what it could before (M. Wortsman et al., "Robust
@@ -79,6 +91,7 @@ class Recipe:
     degraded: Degraded | None = None
     clips: Material | None = None
     frames: int = 7
+    ahead: int = 0
     validation: str | None = None
     schedule: Schedule
     start_from: str | None = None
@@ -107,6 +120,8 @@ class Recipe:
             self._check_clips(self.clips)
         if not self.sizes or not all(0 < size <= 1 for size in self.sizes):
             raise ValueError(f"sizes: got {list(self.sizes)}, wanted factors above 0 and at most 1")
+        if self.validation is not None and Path(self.validation) in map(Path, self.images):
+            raise ValueError(f"validation: {self.validation} is learnt from as well, wanted a folder that is not")
         if self.degraded is not None and self.network is not None:
             self._check_side(self.degraded.side, self.network.scale)
 
@@ -128,6 +143,10 @@ class Recipe:
             raise ValueError("degraded: is for images, got clips; set their `degradation`")
         if not 1 <= self.frames <= clips.frames:
             raise ValueError(f"frames: got {self.frames}, wanted 1 to the {clips.frames} of the clips")
+        if not 0 <= self.ahead <= clips.frames - self.frames:
+            raise ValueError(
+                f"ahead: got {self.ahead}, wanted 0 to {clips.frames - self.frames}, as clips are no longer"
+            )
         if self.network is not None:
             clips.check(self.network.scale)
             if self.schedule.patch * self.network.scale > clips.side:

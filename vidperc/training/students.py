@@ -78,22 +78,23 @@ def scale_of(network: nn.Module) -> int:
 
 
 def luma_details(network: OwnNetwork, batch: ClipBatch) -> Tensor:
-    """What a network of our own adds to bicubic, (N,T,s*s,h,w), of a batch of clips."""
-    luma = rgb_luma(batch.small)  # (N, T, 1, h, w)
+    """What a network of our own adds to bicubic, (N,T,s*s,h,w), of the frames of a batch that are learnt from."""
     if isinstance(network, TrainableRecurrent):
-        return network(luma, batch.flow, batch.visible)
+        return network(rgb_luma(batch.small), batch.flow, batch.visible, ahead=batch.ahead)
+    luma = rgb_luma(batch.learnt().small)  # (N, T, 1, h, w)
     count, frames = luma.shape[:2]
     made: Tensor = network(luma.flatten(0, 1))
     return made.reshape(count, frames, *made.shape[1:])
 
 
 def enlarged(network: nn.Module, batch: ClipBatch) -> Tensor:
-    """The clips of a batch as a network makes them, (N,T,3,h*s,w*s) float32 RGB, not clamped.
+    """The frames of a batch that are learnt from, as a network makes them, (N,T,3,h*s,w*s) float32 RGB, not clamped.
 
     Networks of our own add their details to all three channels alike, as they do when they run on RGB video.
     """
-    count, frames = batch.small.shape[:2]
-    small = batch.small.flatten(0, 1)  # (N*T, 3, h, w)
+    small = batch.learnt().small
+    count, frames = small.shape[:2]
+    small = small.flatten(0, 1)  # (N*T, 3, h, w)
     if not is_own(network):
         made: Tensor = network(small)
         return made.reshape(count, frames, *made.shape[1:])
