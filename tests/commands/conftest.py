@@ -61,3 +61,10 @@ def shared_pool() -> Iterator[WorkerPool]:
 
         patch.setattr(videos, "WorkerPool", Shared)
         yield workers
+
+
+@pytest.fixture
+def run(vidperc: Lines, shared_pool: WorkerPool) -> Lines:
+    """The same for the many commands of a file, whose workers start once."""
+    assert shared_pool is not None
+    return vidperc

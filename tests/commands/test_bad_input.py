@@ -14,33 +14,14 @@ import av
 import pytest
 
 from tests.clips import ffprobe_times, header_only, make_clip
-from vidperc.commands import videos
 from vidperc.engine import plan as plan_module
 from vidperc.engine import run as run_module
-from vidperc.engine.pool import WorkerPool
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.stage import PerFrame, Stream
 from vidperc.stages.upscale import Upscale
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_pool():
-    """The commands of this file share their workers, which would start for each anew."""
-    with WorkerPool() as workers, pytest.MonkeyPatch.context() as patch:
-
-        class Shared:
-            def __init__(self, **_):
-                pass
-
-            def __enter__(self):
-                return workers
-
-            def __exit__(self, *_):
-                pass
-
-        patch.setattr(videos, "WorkerPool", Shared)
-        yield
+pytestmark = pytest.mark.usefixtures("shared_pool")
 
 
 @pytest.fixture(scope="module")

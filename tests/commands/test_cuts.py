@@ -6,28 +6,9 @@ import pytest
 
 import vidperc
 from tests.video.drawn import flat, light, make_drawn_clip, scene
-from vidperc.commands import videos
-from vidperc.engine.pool import WorkerPool
 from vidperc.video.identity import read_identity
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_pool():
-    """The commands of this file share their workers, which would start for each anew."""
-    with WorkerPool() as workers, pytest.MonkeyPatch.context() as patch:
-
-        class Shared:
-            def __init__(self, **_):
-                pass
-
-            def __enter__(self):
-                return workers
-
-            def __exit__(self, *_):
-                pass
-
-        patch.setattr(videos, "WorkerPool", Shared)
-        yield
+pytestmark = pytest.mark.usefixtures("shared_pool")
 
 
 @pytest.fixture

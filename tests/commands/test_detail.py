@@ -30,12 +30,6 @@ def pool(shared_pool):
 
 
 @pytest.fixture
-def run(vidperc, shared_pool):
-    """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-    return vidperc
-
-
-@pytest.fixture
 def clip(tmp_path):
     return make_clip(tmp_path / "clip.mp4", frames=12)
 

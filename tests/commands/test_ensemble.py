@@ -15,12 +15,6 @@ from tests.twin_files import save_luma
 
 
 @pytest.fixture
-def run(vidperc: Lines, shared_pool: object) -> Lines:
-    """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-    return vidperc
-
-
-@pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "clip.mp4", frames=6)
 

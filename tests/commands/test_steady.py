@@ -11,12 +11,6 @@ pytestmark = pytest.mark.usefixtures("shared_pool")
 
 
 @pytest.fixture
-def run(vidperc):
-    """Runs a command line in tmp_path: exit code, lines on stdout, lines on stderr."""
-    return vidperc
-
-
-@pytest.fixture
 def clips(tmp_path):
     """made.mp4 and guide.mp4, of the same times."""
     return make_clip(tmp_path / "made.mp4", frames=12, size=(192, 128)), make_clip(tmp_path / "guide.mp4", frames=12)
