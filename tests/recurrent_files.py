@@ -15,17 +15,14 @@ SHAPE = RecurrentShape(scale=2, channels=12, depth=2, state=3)
 
 
 def recurrent_network(shape: RecurrentShape = SHAPE, *, expand: int = 0, seed: int = 0) -> TrainableRecurrent:
-    """One that has not learnt anything, but in which all that it sees and keeps counts, and fades in some frames."""
+    """One that has not learnt anything, but in which all that it sees and keeps counts."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = TrainableRecurrent(shape, expand=expand)
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter += 0.05 * torch.randn(parameter.shape)
-            for name, parameter in made.layers[0].named_parameters():
-                if name in ("weight", "wide", "edges"):
-                    of_inputs = parameter[..., 1:] if name == "edges" else parameter[:, 1:]
-                    of_inputs *= 0.2
+            made.convolutions()[-1].bias[-1] = 0  # much of the memory is shown
     return made
 
 

@@ -262,6 +262,19 @@ def test_muon_without_a_kernel_for_it_is_told(data: Path, tmp_path: Path) -> Non
     assert "muon" not in " ".join(said)
 
 
+def test_frames_ahead_are_as_many_in_all_processes_of_a_step(data: Path, tmp_path: Path) -> None:
+    clips = Material(images=("textures",), count=2, frames=6, side=32)
+    recipe = replace(TINY, images=(), clips=clips, frames=2, ahead=4, schedule=replace(TINY.schedule, patch=8))
+    open_material = follow_module._open_material
+    draw = open_material(recipe, data, tmp_path, scale=2, threads=1, together=4, say=print)
+    drawn = [[draw(range(first, first + 2)) for first in (4 * turn, 4 * turn + 2)] for turn in range(30)]
+    assert all(one.ahead == other.ahead for one, other in drawn)
+    assert {one.ahead for one, _ in drawn} == {0, 1, 2, 3, 4}
+    for one, _ in drawn:
+        assert one.small.shape[1] == one.ahead + 2 and one.learnt().small.shape[1] == 2
+        assert torch.equal(one.learnt().small, one.small[:, one.ahead :])
+
+
 def test_part_of_what_was_learnt_lies_between_the_start_and_all_of_it(data: Path, tmp_path: Path) -> None:
     start = read_network(followed(TINY, data, tmp_path))
     further = replace(TINY, name="further", start_from="tiny-x2.safetensors")

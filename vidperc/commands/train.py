@@ -35,11 +35,12 @@ def train_network(
     recipe = load_recipe(name_or_path, settings)
     # A file's folder is nobody's business but the user's.
     asked = " ".join([Path(name_or_path).name, *(f"--set {setting}" for setting in settings)])
-    command = f"vidperc train {asked} --data DATA --out FOLDER"
     threads = threads or usable_cores()
     try:
         with joined_processes("cpu") as processes:
             say = _say if processes.first else _say_nothing
+            several = f"torchrun --nproc-per-node {processes.count} -m " if processes.count > 1 else ""
+            command = f"{several}vidperc train {asked} --data DATA --out FOLDER"
             how: Any = {
                 "threads": threads,
                 "say": say,

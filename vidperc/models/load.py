@@ -148,7 +148,7 @@ def _recurrent_model(network: RecurrentNetwork, placement: Placement, device: to
         grey = frame.shape[1] == 1
         luma, base = (frame, enlarged) if grey else (rgb_luma(frame), rgb_luma(enlarged))
         details, left = running.step(luma, base, flow, visible, before, tile=placement.tile)
-        return (left.output if grey else enlarged.add_(details)), left
+        return enlarged.add_(details), left
 
     def enlarge(frames: Tensor) -> Tensor:
         nothing = frames.new_zeros((1, 2, 1, 1)), frames.new_zeros((1, 1, 1, 1))

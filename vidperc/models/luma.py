@@ -84,16 +84,18 @@ class RunningLuma:
             target.add_(details.permute(2, 0, 3, 1))  # (high, s, wide, s), in float32
 
 
-def packed_layers(weights: Mapping[str, Tensor], *, precision: torch.dtype, device: torch.device) -> list[Layer]:
-    """Convolutions ready to run one after the other, each with its ReLU but for the last one.
+def packed_layers(
+    weights: Mapping[str, Tensor], *, precision: torch.dtype, device: torch.device, straight: int | None = None
+) -> list[Layer]:
+    """Convolutions ready to run one after the other, each with its ReLU but for the last one and the straight one.
 
-    weights: `N.weight` and `N.bias` of the N-th.
+    weights: `N.weight` and `N.bias` of the N-th. straight: the place of one more without a ReLU.
     """
     layers: list[Layer] = []
     last = len(weights) // 2 - 1
     for place in range(last + 1):
         weight, bias = (weights[f"{place}.{kind}"].to(device, precision) for kind in ("weight", "bias"))
-        layers.append(_layer(weight, bias, relu=place < last))
+        layers.append(_layer(weight, bias, relu=place not in (straight, last)))
     return layers
 
 
@@ -220,7 +222,7 @@ def begin_near_identity(layers: Sequence[FoldedConv]) -> None:
     _, *body, last = layers
     for layer in body:
         layer.weight.mul_(0.3)
-        layer.weight[:, :, 1, 1] += torch.eye(layer.weight.shape[0])
+        layer.weight[:, :, 1, 1] += torch.eye(*layer.weight.shape[:2])
     last.weight.mul_(0.1)
 
 

@@ -1,17 +1,24 @@
-"""Recurrent networks of our own: luma networks that see what they made of the frame before, moved to where it is now.
+"""Recurrent networks of our own: luma networks that remember, along the motion, what they saw of the frames before.
 
-A detail that one frame shows badly, another has shown well. So a frame is enlarged from itself, from the picture that
-was made of the one before and from a small hidden state, both carried along the motion that the pipeline has found, and
-zero where the frame before does not show the same surface: at cuts, and behind what moves away.
+A detail that one frame shows badly, another has shown well. So half-way through its layers a network keeps a memory, a
+picture of the output's size and a small hidden state: running means over the frames, carried along the motion that the
+pipeline has found. At every pixel it says what is new and how much of the old to keep, nothing where the frame before
+does not show the same surface: at cuts, and behind what moves away. The other half of the layers sees the memory beside
+the features, and the result is mixed with it, as much as the last layer asks for.
 
-Source: M. Sajjadi, R. Vemulapalli, M. Brown, "Frame-Recurrent Video Super-Resolution", 2018 (the previous output,
-warped and rearranged to the size of the input); the hidden state beside it after D. Fuoli, S. Gu, R. Timofte,
-"Efficient Video Super-Resolution through Recurrent Latent Space Propagation", 2019.
+What is new and what is kept depend on the frames alone, never on the memory, and at most KEPT_AT_MOST is kept. Two runs
+that began differently therefore draw together by that factor at each frame at least, whatever the weights are: networks
+that see their own output through their layers, as Sajjadi's does, can latch and never forget.
+
+Source: M. Sajjadi, R. Vemulapalli, M. Brown, "Frame-Recurrent Video Super-Resolution", 2018 (a picture, warped); the
+hidden state beside it after D. Fuoli, S. Gu, R. Timofte, "Efficient Video Super-Resolution through Recurrent Latent
+Space Propagation", 2019; gates that see the input alone after J. Bradbury et al., "Quasi-Recurrent Neural Networks",
+2017; why recurrence must contract: B. Chiche et al., "Stable Long-Term Recurrent Video Super-Resolution", 2022.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -33,68 +40,116 @@ from vidperc.ops.flow_size import resize_flow, resize_mask
 from vidperc.ops.resize import resize
 from vidperc.ops.warp import warp
 
-# What the output had beyond bicubic is some hundredths; with this it is as large as the luma beside it. A power of
-# two, so that nothing is rounded.
+# Of the memory a pixel keeps this share at most: of the whole range half a code of 8 bits is left after 28 frames.
+KEPT_AT_MOST = 0.8
+
+# What the picture has beyond bicubic is some hundredths; with this it is as large as the features beside it.
 _GAIN = 4.0
 
-# What the random rows of the last layer are multiplied by, for they begin as small as those of details.
-_BOLD = 30.0
-
+# So little of the memory is shown at first that a network which begins as an image network gives nearly its picture.
+_SHOW_LITTLE = -3.0
 
 # Over 6, 7 or 11 to 15 channels in bfloat16, oneDNN adds in an order that depends on the size of the picture, and tiles
 # would not give the bits of the whole frame.
 _LEAST_CHANNELS = 16
 
+# Channels of what it sees of a frame: luma, how the frame before differs where that is visible, and where it is.
+_INPUTS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentShape(LumaShape):
-    """The shape of a recurrent network: that of a luma network, which sees more and gives its hidden state besides.
+    """The shape of a recurrent network: that of a luma network, with one layer more among them.
 
     state: channels of the hidden state, at the size of the input.
+    The layer at `middle` answers, from features, for the memory; the one after it sees the memory beside the features.
+    The last one gives the details, and how much of the memory's picture is shown in their place.
     """
 
     state: int
 
     @property
-    def inputs(self) -> int:
-        """Channels that it sees: luma, what was made of the frame before, where that is visible, the hidden state."""
-        return 1 + self.scale * self.scale + 1 + self.state
+    def middle(self) -> int:
+        """The place of the layer that answers for the memory."""
+        return max(1, 3 * self.depth // 4)
+
+    @property
+    def reach(self) -> int:
+        """How many input pixels away an output pixel still looks."""
+        return self.depth + 3
+
+    @property
+    def remembered(self) -> int:
+        """Channels of the memory: the details of its picture, in cells of the input's size, and the hidden state."""
+        return self.scale * self.scale + self.state
 
     def widths(self) -> list[tuple[int, int]]:
-        """Input and output channels of every convolution."""
-        c = self.channels
-        return [(self.inputs, c), *[(c, c)] * self.depth, (c, self.scale * self.scale + self.state)]
+        """Input and output channels of every convolution, in the order in which they run."""
+        c, first = self.channels, self.middle - 1
+        # Of the memory what is new, and how much is kept: of the picture's cells alike, of each channel of the state.
+        answers = c, self.remembered + 1 + self.state
+        last = c, self.scale * self.scale + 1
+        second = [(c, c)] * (self.depth - first) + [last]
+        second[0] = c + self.remembered, second[0][1]
+        return [(_INPUTS, c), *[(c, c)] * first, answers, *second]
 
 
 @dataclass(frozen=True)
 class Before:
     """What a frame leaves to the one after it.
 
-    output: (N,1,H,W) float32, the luma that was made. hidden: (N,state,h,w) float32, from -1 to 1.
+    luma: (N,1,h,w) float32, of the frame. picture: (N,1,H,W) float32, the memory's. hidden: (N,state,h,w) float32, from
+    -1 to 1.
     """
 
-    output: Tensor
+    luma: Tensor
+    picture: Tensor
     hidden: Tensor
 
 
-def see(luma: Tensor, base: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, ...]:
-    """What a recurrent network sees of frames: parts (N,C,h,w) float32, which are `RecurrentShape.inputs` channels.
+def carried(base: Tensor, flow: Tensor, there: Tensor, before: Before) -> Tensor:
+    """The memory where it is in this frame, (N,remembered,h,w) float32, zero where it is not visible.
 
-    luma: (N,1,h,w) float32 in [0,1]. base: (N,1,h*s,w*s), its bicubic. flow, visible: as `vidperc.clip.Motion` has
-    them, N frames at any size. before: None at the first frame of a shot, where all but luma is zero and left out.
+    base: (N,1,H,W) float32, the frame by bicubic, which the picture's details lie above. flow: (N,2,h,w) float32, as
+    `vidperc.clip.Motion` has it, but of numbers alone. there: (N,1,h,w), 1 where the frame before is visible.
     """
-    centred = luma - 0.5
-    if before is None:
-        return (centred,)
-    height, width = luma.shape[-2:]
-    large = base.shape[-2], base.shape[-1]
-    flow = flow.nan_to_num(0, 0, 0)  # where nothing was found; hidden there, but nothing times a NaN is one
-    # Bicubic, because the detail passes here once for every frame that it stays, and bilinear would wear it off.
-    output = warp(before.output, resize_flow(flow, large), mode="bicubic")
-    hidden = warp(before.hidden, resize_flow(flow, (height, width)))
-    there = resize_mask(visible, (height, width))
-    detail = F.pixel_unshuffle(output - base, large[0] // height)  # (N, s*s, h, w)
-    return centred, detail * (there * _GAIN), there, hidden * there
+    large = _size(base)
+    # Bicubic, because a picture passes here once for every frame that it stays, and bilinear would wear it off.
+    picture = warp(before.picture, resize_flow(flow, large), mode="bicubic")
+    details = F.pixel_unshuffle(picture - base, large[0] // flow.shape[2])
+    return torch.cat([details, warp(before.hidden, flow)], dim=1) * there
+
+
+def _size(planes: Tensor) -> tuple[int, int]:
+    return planes.shape[-2], planes.shape[-1]
+
+
+def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
+    """The memory after a frame, of the one carried to it and what the layer in the middle answers, float32.
+
+    cells: channels of the picture's details.
+    """
+    channels = memory.shape[1]
+    new = torch.cat([answers[:, :cells], F.hardtanh(answers[:, cells:channels])], dim=1)
+    asked = answers[:, channels:]
+    picture, state = _share(asked[:, :1]).expand(-1, cells, -1, -1), _share(asked[:, 1:])
+    kept = torch.cat([picture, state], dim=1) * (there * KEPT_AT_MOST)
+    return new + (memory - new) * kept
+
+
+def _shown(memory: Tensor, answers: Tensor, there: Tensor) -> Tensor:
+    """The details that are shown, (N,s*s,h,w), of the memory carried to a frame and what the last layer answers."""
+    cells = answers.shape[1] - 1
+    new, asked = answers[:, :cells], answers[:, cells:]
+    return new + (memory[:, :cells] - new) * (_share(asked) * there)
+
+
+def _share(asked: Tensor) -> Tensor:
+    """Any number as one from 0 to 1, in basic arithmetic alone.
+
+    Exponentials differ by a bit between places of a tensor, and so between tiles.
+    """
+    return (asked / (asked * asked + 1).sqrt() + 1) * 0.5
 
 
 class RunningRecurrent:
@@ -108,53 +163,83 @@ class RunningRecurrent:
     ) -> None:
         self.shape = shape
         self._precision = precision
-        self._layers = packed_layers(_widened(weights), precision=precision, device=device)
+        middle = shape.middle
+        layers = packed_layers(_widened(shape, weights), precision=precision, device=device, straight=middle)
+        self._first, self._answer, self._second = layers[:middle], layers[middle], layers[middle + 1 :]
 
     def step(
         self, luma: Tensor, base: Tensor, flow: Tensor, visible: Tensor, before: Before | None, *, tile: int
     ) -> tuple[Tensor, Before]:
         """What bicubic lacks of a frame, (1,1,h*s,w*s) float32, and what that leaves to the next frame.
 
-        luma, base, flow, visible, before: as `see` takes them, of one frame.
+        luma: (1,1,h,w) float32 in [0,1]. base: (1,1,h*s,w*s), its bicubic. flow, visible: as `vidperc.clip.Motion` has
+        them, of one frame, at any size. before: None at the first frame of a shot.
         tile: side of the square tiles, in pixels of luma, 0 for the whole frame. They overlap by the network's reach
         and give the bits of the whole frame on a CPU.
         """
-        height, width = luma.shape[-2:]
-        scale = self.shape.scale
-        seen = self._packed(see(luma, base, flow, visible, before))
-        details = torch.empty_like(base)
-        cells = details.view(height, scale, width, scale)
-        hidden = luma.new_empty((1, self.shape.state, height, width))
-        for row, column, made in through_layers(self._layers, seen, tile=tile, reach=self.shape.reach):
-            rows, columns = slice(row.keep_start, row.keep_stop), slice(column.keep_start, column.keep_stop)
-            enlarged = made[0, : scale * scale].view(scale, scale, *made.shape[2:])  # (s, s, high, wide)
-            cells[rows, :, columns, :] = enlarged.permute(2, 0, 3, 1)
-            hidden[..., rows, columns] = made[:, scale * scale :]
-        return details, Before(base + details, hidden.clamp_(-1, 1))
+        cells = self.shape.scale * self.shape.scale
+        planes = luma.new_zeros((1, _INPUTS + self.shape.remembered, *_size(luma)))
+        planes[:, :1] = luma - 0.5
+        if before is not None:
+            flow = resize_flow(flow.nan_to_num(0, 0, 0), _size(luma))  # hidden where it is NaN
+            there = resize_mask(visible, _size(luma))
+            planes[:, 1:2] = _difference(luma, flow, there, before.luma)
+            planes[:, 2:_INPUTS] = there
+            planes[:, _INPUTS:] = carried(base, flow, there, before)
+        made = luma.new_empty((1, cells + self.shape.remembered, *_size(luma)))
+        for row, column, part in through_layers([self._made], planes, tile=tile, reach=self.shape.reach):
+            made[..., row.keep_start : row.keep_stop, column.keep_start : column.keep_stop] = part
+        details, picture = (F.pixel_shuffle(made[:, at : at + cells], self.shape.scale) for at in (0, cells))
+        return details, Before(luma, base + picture, made[:, 2 * cells :])
 
-    def _packed(self, parts: Sequence[Tensor]) -> Tensor:
-        """Parts (1,C,h,w) as the first layer takes them, with zeros for what is missing, (1,inputs,h,w)."""
-        channels = max(self.shape.inputs, _LEAST_CHANNELS)
-        size = (1, channels, *parts[0].shape[-2:])
+    def _made(self, planes: Tensor) -> Tensor:
+        """The details that are shown, and the memory, of planes as `step` gathers them."""
+        there, memory = planes[:, _INPUTS - 1 : _INPUTS], planes[:, _INPUTS:]
+        x = self._packed(planes[:, :_INPUTS])
+        for layer in self._first:
+            x = layer(x)
+        kept = _next(memory, self._answer(x).float(), there, self.shape.scale * self.shape.scale)
+        x = self._packed(x, _seen(memory, self.shape.state))
+        for layer in self._second:
+            x = layer(x)
+        return torch.cat([_shown(memory, x.float(), there), kept], dim=1)
+
+    def _packed(self, *parts: Tensor) -> Tensor:
+        """Parts (1,C,h,w) one after the other as a layer takes them, with channels of zeros where they are few."""
+        channels = max(sum(part.shape[1] for part in parts), _LEAST_CHANNELS)
+        size = (1, channels, *_size(parts[0]))
         # A third of the time that joining, converting and reordering one after the other take.
-        seen = torch.empty(size, dtype=self._precision, device=parts[0].device, memory_format=torch.channels_last)
+        packed = torch.empty(size, dtype=self._precision, device=parts[0].device, memory_format=torch.channels_last)
         at = 0
         for part in parts:
-            seen[:, at : at + part.shape[1]] = part.to(self._precision)
+            packed[:, at : at + part.shape[1]] = part
             at += part.shape[1]
-        seen[:, at:] = 0
-        return seen
+        packed[:, at:] = 0
+        return packed
 
 
-def _widened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same layers with channels of zeros, so that all but the last one's outputs are _LEAST_CHANNELS at least."""
-    last = len(weights) // 2 - 1
+def _seen(memory: Tensor, state: int) -> Tensor:
+    """The memory as layers see it, its details as large as what stands beside them."""
+    cells = memory.shape[1] - state
+    return torch.cat([memory[:, :cells] * _GAIN, memory[:, cells:]], dim=1)
+
+
+def _difference(luma: Tensor, flow: Tensor, there: Tensor, before: Tensor) -> Tensor:
+    return (warp(before, flow, mode="bicubic") - luma) * there
+
+
+def _widened(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same layers with channels of zeros, so that what they see has _LEAST_CHANNELS at least."""
+    last, more = len(weights) // 2 - 1, max(0, _LEAST_CHANNELS - shape.channels)
     wide: dict[str, Tensor] = {}
     for place in range(last + 1):
         weight, bias = weights[f"{place}.weight"], weights[f"{place}.bias"]
-        outputs, inputs = (max(0, _LEAST_CHANNELS - channels) for channels in weight.shape[:2])
-        outputs = 0 if place == last else outputs
-        wide[f"{place}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, inputs, 0, outputs))
+        features = _INPUTS if place == 0 else shape.channels
+        zeros = weight.new_zeros((len(weight), _LEAST_CHANNELS - _INPUTS if place == 0 else more, 3, 3))
+        # The memory comes after the features, with their zeros.
+        weight = torch.cat([weight[:, :features], zeros, weight[:, features:]], dim=1)
+        outputs = 0 if place in (shape.middle, last) else more
+        wide[f"{place}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, outputs))
         wide[f"{place}.bias"] = F.pad(bias, (0, outputs))
     return wide
 
@@ -169,54 +254,89 @@ class TrainableRecurrent(nn.Module):
         super().__init__()
         self.shape = shape
         self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
-        begin_near_identity(self.convolutions())
+        layers = self.of_image_network()
+        begin_near_identity(layers)
+        with torch.no_grad():
+            layers[-1].bias[-1] = _SHOW_LITTLE
 
     def convolutions(self) -> list[FoldedConv]:
-        """The convolutions from the first to the last."""
+        """The convolutions, in the order in which they run."""
         return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
+
+    def of_image_network(self) -> list[FoldedConv]:
+        """Those that an image network has as well, all but the one that answers for the memory."""
+        layers = self.convolutions()
+        return [*layers[: self.shape.middle], *layers[self.shape.middle + 1 :]]
 
     def forward(self, luma: Tensor, flow: Tensor, visible: Tensor, *, ahead: int = 0) -> Tensor:
         """What bicubic lacks, (N,T-ahead,s*s,h,w) float32, of luma (N,T,1,h,w) float32 in [0,1].
 
         flow: (N,T,2,h,w), visible: (N,T,1,h,w), float32, as `vidperc.clip.Motion` has them, each clip one shot or
-        invisible where a new one begins. Gradients go back through all frames, along what was made and the hidden
-        state; never into the flow. ahead: so many of the first frames are run through, without results or gradients.
+        invisible where a new one begins. Gradients go back through all frames, along the memory; never into the flow.
+        ahead: so many of the first frames are run through, without results or gradients.
+        """
+        flow, visible = flow.detach().nan_to_num(0, 0, 0), visible.detach()
+        before: Before | None = None
+        if ahead:
+            with torch.no_grad():
+                _, before = self._run(luma[:, :ahead], flow[:, :ahead], visible[:, :ahead], None)
+        return self._run(luma[:, ahead:], flow[:, ahead:], visible[:, ahead:], before)[0]
+
+    def _run(self, luma: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, Before]:
+        """The details of clips that go on from `before`, and what they leave.
+
+        No layer before the memory sees it, and those after it give nothing to it: all frames at once pass each of them.
         """
         count, frames, _, height, width = luma.shape
-        scale = self.shape.scale
-        flow, visible = flow.detach(), visible.detach()
-        base = resize(luma.flatten(0, 1), (height * scale, width * scale), "bicubic")
-        base = base.view(count, frames, *base.shape[1:])  # (N, T, 1, H, W)
-        *body, last = [(layer.kernel(), layer.bias) for layer in self.convolutions()]
-        before: Before | None = None
-        made: list[Tensor] = []
+        scale, state = self.shape.scale, self.shape.state
+        flat = luma.flatten(0, 1)
+        base = resize(flat, (height * scale, width * scale), "bicubic")
+        bases = base.view(count, frames, *base.shape[1:])  # (N, T, 1, H, W)
+        if before is None:
+            before = Before(luma[:, 0], bases[:, 0], luma.new_zeros((count, state, height, width)))
+            visible = torch.cat([torch.zeros_like(visible[:, :1]), visible[:, 1:]], dim=1)
+        there = visible.flatten(0, 1)
+        past = torch.cat([before.luma[:, None], luma[:, :-1]], dim=1).flatten(0, 1)
+        difference = _difference(flat, flow.flatten(0, 1), there, past)
+        layers, middle = self.convolutions(), self.shape.middle
+        x = torch.cat([flat - 0.5, difference, there], dim=1).to(training_precision(luma.device))
+        for layer in layers[:middle]:
+            x = convolve_relu(_packed(x), layer.kernel(), layer.bias)
+        answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
+        memories: list[Tensor] = []
         for t in range(frames):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and t >= ahead):
-                x = torch.cat(see(luma[:, t], base[:, t], flow[:, t], visible[:, t], before), dim=1)
-                x = F.pad(x, (0, 0, 0, 0, 0, self.shape.inputs - x.shape[1]))
-                x = x.to(training_precision(x.device)).contiguous(memory_format=torch.channels_last)
-                for kernel, bias in body:
-                    x = convolve_relu(x, kernel, bias)
-                kernel, bias = last
-                kernel = kernel.to(x.dtype).contiguous(memory_format=torch.channels_last)
-                x = F.conv2d(x, kernel, bias.to(x.dtype), padding=1)
-                details = x[:, : scale * scale].float()
-                made.append(details)
-                hidden = F.hardtanh(x[:, scale * scale :].float())
-                before = Before(base[:, t] + F.pixel_shuffle(details, scale), hidden)
-        return torch.stack(made[ahead:], dim=1)
+            memories.append(carried(bases[:, t], flow[:, t], visible[:, t], before))
+            kept = _next(memories[-1], answers[:, t], visible[:, t], scale * scale)
+            picture = bases[:, t] + F.pixel_shuffle(kept[:, : scale * scale], scale)
+            before = Before(luma[:, t], picture, kept[:, scale * scale :])
+        memory = torch.stack(memories, dim=1).flatten(0, 1)  # (N*T, remembered, h, w)
+        x = torch.cat([x, _seen(memory, state).to(x.dtype)], dim=1)
+        for layer in layers[middle + 1 : -1]:
+            x = convolve_relu(_packed(x), layer.kernel(), layer.bias)
+        shown = _shown(memory, _answers(x, layers[-1]), there)
+        return shown.view(count, frames, *shown.shape[1:]), before
 
     def folded(self) -> dict[str, Tensor]:
         """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
         return folded(self.convolutions())
 
 
+def _packed(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _answers(x: Tensor, layer: FoldedConv) -> Tensor:
+    kernel = layer.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(_packed(x), kernel, layer.bias.to(x.dtype), padding=1).float()
+
+
 @torch.no_grad()
 def begin_with_image_network(network: TrainableRecurrent, weights: Mapping[str, Tensor]) -> None:
-    """Make a recurrent network give just what an image network of equal scale, channels and depth gives.
+    """Make a recurrent network give what an image network of equal scale, channels and depth gives, all but.
 
     weights: of the image network, as `TrainableLuma.folded` gives them. What the recurrent network sees besides luma
-    has no weight at first; what it keeps in its hidden state is random, so that there is something to take from it.
+    has no weight at first, and little of the memory is shown; what it keeps in it is random, so that there is something
+    to take from it. A first frame is that of the image network.
     Raises VidpercError for weights of another shape.
     """
     shape = network.shape
@@ -228,17 +348,13 @@ def begin_with_image_network(network: TrainableRecurrent, weights: Mapping[str, 
             "a recurrent network begins with an image network of its own shape: wanted a luma network of scale "
             f"{shape.scale}, {shape.channels} channels and depth {shape.depth}; train that one first, or name another"
         )
-    layers = network.convolutions()
-    for place, layer in enumerate(layers):
+    for place, layer in enumerate(network.of_image_network()):
         kernel, bias = weights[f"{place}.weight"], weights[f"{place}.bias"]
         if layer.expand:
             # The branch of two convolutions must add exactly nothing; it learns again through its narrow one.
             layer.narrow.zero_()
             layer.edges.zero_()
-        if place == 0:
-            layer.weight.zero_()
         outputs, inputs = kernel.shape[:2]
-        # As large in the hidden state as what stands beside it.
-        layer.weight[outputs:] *= _BOLD
+        layer.weight.zero_()
         layer.weight[:outputs, :inputs] = kernel
         layer.bias[:outputs] = bias

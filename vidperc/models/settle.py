@@ -57,8 +57,8 @@ def measure_settle(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> int:
 
     def step(luma: Tensor, flow: Tensor, before: Before | None) -> tuple[Tensor, Before]:
         base = resize(luma, (side, side), "bicubic")
-        _, left = running.step(luma, base, flow, torch.ones_like(luma), before, tile=0)
-        return left.output, left
+        details, left = running.step(luma, base, flow, torch.ones_like(luma), before, tile=0)
+        return base + details, left
 
     return _settled(step)
 

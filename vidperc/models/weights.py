@@ -132,7 +132,7 @@ def _own_network(path: Path, card: ModelCard) -> LumaNetwork | RecurrentNetwork:
         raise VidpercError(f"{path.name}: holds videos steady and enlarges nothing; name a network that enlarges")
     tensors, _ = _read_safetensors(path)
     try:
-        channels, depth = tensors["0.weight"].shape[0], len(tensors) // 2 - 2
+        channels, depth = tensors["0.weight"].shape[0], len(tensors) // 2 - (3 if card.recurrent else 2)
     except KeyError as error:
         raise VidpercError(
             f"{path.name}: lacks the layer 0.weight of a {card.architecture} network; {_ANOTHER_COPY}"

@@ -75,7 +75,8 @@ def follow(
     before = measure(network) if recipe.network is None else {}
     objective = _open_objective(recipe)
     pay: Pay = pay_for_luma if objective is None else pay_for(objective, seen=recipe.seen)
-    draws = _open_material(recipe, data, folder, scale=scale, threads=threads, say=say)
+    together = recipe.schedule.batch * (1 if processes is None else processes.count)
+    draws = _open_material(recipe, data, folder, scale=scale, threads=threads, together=together, say=say)
     schedule = recipe.schedule
     if seconds is not None:
         pace = _seconds_a_step(network, pay, draws, schedule)
@@ -178,15 +179,16 @@ def _open_objective(recipe: Recipe) -> Objective | None:
 
 
 def _open_material(
-    recipe: Recipe, data: Path, folder: Path, *, scale: int, threads: int, say: Say
+    recipe: Recipe, data: Path, folder: Path, *, scale: int, threads: int, together: int, say: Say
 ) -> Callable[[range], ClipBatch]:
-    """What draws the batches of a training, by their numbers."""
+    """What draws the batches of a training, by their numbers. together: how many all processes draw at once."""
     patch, seed = recipe.schedule.patch, recipe.schedule.seed
     if recipe.clips is not None:
         cache = make_clip_cache(recipe.clips, data, folder, scale, threads, say)
 
         def clips(numbers: range) -> ClipBatch:
-            ahead = int(np.random.default_rng((seed, _AHEAD, numbers.start)).integers(recipe.ahead + 1))
+            chance = np.random.default_rng((seed, _AHEAD, numbers.start // together))
+            ahead = int(chance.integers(recipe.ahead + 1))
             batch = cache.draw(numbers, frames=recipe.frames + ahead, patch=patch, seed=seed)
             return replace(batch, ahead=ahead)
 
