@@ -151,6 +151,7 @@ def test_training_changes_every_weight(data: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({"name": "../net"}, r"name: got '\.\./net'"),
         ({"frames": 3}, "frames: got 3, wanted at least 4"),
         ({"schedule": Schedule(steps=1, patch=16)}, "schedule: got a patch of 16, wanted 32 to 216"),
         ({"videos": ()}, "videos: got none"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from vidperc.training.loop import Made, Paid, Schedule
 from vidperc.training.material import Material, digest_of, find_sources
 from vidperc.training.payment import check_payable
 from vidperc.training.processes import Processes
+from vidperc.training.recipe import check_name
 
 _SCALE = 2  # of the made frames to those of the source
 _CHECKPOINT_EVERY = 500  # steps
@@ -60,8 +60,7 @@ class ConsistencyRecipe:
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise ValueError(f"name: got {self.name!r}, wanted letters, digits, dots and dashes; files are named so")
+        check_name(self.name)
         # In bfloat16, oneDNN adds over fewer channels in an order that depends on the size of the picture.
         if self.channels < 16 or self.depth < 0 or self.expand < 0:
             raise ValueError("channels: wanted at least 16, and a depth and an expand of at least 0")

@@ -20,6 +20,7 @@ from vidperc.training.loop import Made, Paid, Schedule
 from vidperc.training.material import digest_of, images_in
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.processes import Processes
+from vidperc.training.recipe import check_name
 from vidperc.training.scenes import read_scenes
 
 _CHECKPOINT_EVERY = 500  # steps
@@ -56,6 +57,7 @@ class Own3dRecipe:
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         if self.frames < 4:
             raise ValueError(f"frames: got {self.frames}, wanted at least 4")
         if not 32 <= self.schedule.patch <= _SCENE_SIDE:

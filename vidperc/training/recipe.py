@@ -17,6 +17,12 @@ from vidperc.training.payment import Seen
 _MOST_PARAMETERS = 100_000_000
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError, beginning with `name`, for a name that files cannot have."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"name: got {name!r}, wanted letters, digits, dots and dashes; files are named so")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Degraded:
     """Learning from what cameras and codecs leave of video (see `training.degrade`), not from what bicubic leaves.
@@ -101,8 +107,7 @@ class Recipe:
     licence: str = "Apache-2.0"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.-]*", self.name):
-            raise ValueError(f"name: got {self.name!r}, wanted letters, digits, dots and dashes; files are named so")
+        check_name(self.name)
         if self.network is None and self.start_from is None:
             raise ValueError("network: got neither a shape nor start_from, wanted one of them")
         if not 0 < self.share_learnt <= 1:
