@@ -60,10 +60,10 @@ class ModelCard:
     def held_bytes(self, width: int, height: int) -> int:
         """What it holds from frame to frame and to move that, for input of this width and height, whole and in float32.
 
-        Of the output, luma: that of the frame before, moved, enlarged by bicubic, the new one, what was added, and the
-        two planes of the flow; of the input, what the network sees, and the hidden state before, moved and new.
+        Of the output, luma: the memory's picture before, moved, as details and new, the frame by bicubic, what is
+        added, and the flow; of the input the memory, five times on its way, and what the network sees beside it.
         """
         if not self.recurrent:
             return 0
         cells = self.scale * self.scale
-        return 4 * width * height * (7 * cells + (2 + cells + self.state) + 3 * self.state)
+        return 4 * width * height * (8 * cells + 5 * (cells + self.state) + 6)

@@ -190,7 +190,7 @@ class RunningRecurrent:
         for row, column, part in through_layers([self._made], planes, tile=tile, reach=self.shape.reach):
             made[..., row.keep_start : row.keep_stop, column.keep_start : column.keep_stop] = part
         details, picture = (F.pixel_shuffle(made[:, at : at + cells], self.shape.scale) for at in (0, cells))
-        return details, Before(luma, base + picture, made[:, 2 * cells :])
+        return details, Before(luma, base + picture, made[:, 2 * cells :].clone())  # which lets go of the rest
 
     def _made(self, planes: Tensor) -> Tensor:
         """The details that are shown, and the memory, of planes as `step` gathers them."""
