@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tests.clips import decoded_frames, make_clip
+from tests.clips import decoded_frames, make_clip, picture
 from vidperc.commands.adapt import _detail_drawn
 from vidperc.config.finetune import adapt_recipe
 from vidperc.engine.journal import OutputLock
@@ -185,6 +187,23 @@ def test_a_video_too_small_to_learn_from_is_refused(vidperc: Vidperc, tmp_path: 
     code, _, err = vidperc(*UPSCALE, "--adapt", "2s")
     assert code == 1
     assert any("is 24 pixels high or wide, wanted at least 32" in line for line in err)
+
+
+def test_images_are_refused(vidperc: Vidperc, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(6):
+        Image.fromarray(picture(number, 96, 80)).save(tmp_path / "frames" / f"{number}.png")
+    code, _, err = vidperc("upscale", "frames", "-m", "fast-x2", "--no-progress", "--adapt", "2s")
+    assert code == 1
+    assert any("--adapt: frames is images, wanted a video to learn from" in line for line in err), err
+
+
+def test_a_file_of_any_name_learns(vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidperc.commands.adapt._detail_drawn", lambda *_, **__: 0.99)
+    shutil.copyfile(shipped_path("fast-x2"), tmp_path / "(my) net.safetensors")
+    code, _, err = vidperc(*UPSCALE[:2], "-m", "(my) net.safetensors", "--workers", "1", "--adapt", "1s", "-o", "o.mkv")
+    assert code == 0, err
+    assert any("(my) net: learns from clip.mkv" in line for line in err)
 
 
 def test_too_few_frames_to_learn_from_are_refused(vidperc: Vidperc, tmp_path: Path) -> None:

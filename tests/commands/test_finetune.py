@@ -105,10 +105,31 @@ def test_what_gives_no_clip_is_not_held_out(vidperc: Vidperc, clips: Path, tmp_p
     assert err[0] == "held out: clip1.mkv"
     told = next(line for line in err if line.startswith("left out 2 of 3 videos"))
     assert "clip2.mkv" in told and "clip3.mkv" in told
+    (mixed / "clip0.mkv").write_bytes(b"no video either")
+    code, _, err = vidperc(*FINETUNE, "--clips", str(mixed), "-o", "one.safetensors")
+    assert code == 0, err
+    assert err[0].endswith("mixed: nothing is held out, all that gives clips is learnt from")
     (mixed / "clip3.mkv").rename(mixed / "clip9.mkv")
     code, _, err = vidperc(*FINETUNE, "--clips", str(mixed), "-o", "other.safetensors", "--held-out", "clip9.mkv")
     assert code == 1
     assert err[-1].startswith("vidperc: held out: no video gives a clip: left out 1 of 1 videos: 1 unreadable (clip9")
+
+
+def test_a_full_disk_at_the_end_is_one_line_and_leaves_no_half_file(
+    vidperc: Vidperc, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path, partial: Path) -> None:
+        partial.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vidperc.commands.finetune.shutil.copyfile", full)
+    code, _, err = vidperc(*FINETUNE, "--clips", str(clips), "-o", "(mine).safetensors")
+    assert code == 1
+    assert (
+        "(mine).safetensors: cannot be written (No space left on device); make room and ask again, or take " in err[-1]
+    )
+    assert (tmp_path / "(mine).training" / "mine-.safetensors").is_file()
+    assert not list(tmp_path.glob("*.partial")) and not (tmp_path / "(mine).safetensors").exists()
 
 
 def test_photographs_that_are_no_video_are_told(vidperc: Vidperc, tmp_path: Path) -> None:
@@ -139,7 +160,7 @@ def test_a_damaged_frame_of_a_folder_is_named(vidperc: Vidperc, tmp_path: Path) 
 def test_nothing_is_held_out_of_a_single_file(vidperc: Vidperc, clips: Path) -> None:
     code, out, err = vidperc(*FINETUNE, "--clips", str(clips / "clip0.mkv"))
     assert code == 0, err
-    assert "is one file, all of which is learnt from" in err[0]
+    assert "nothing is held out, all that gives clips is learnt from" in err[0]
     assert len(out) == 1
 
 
@@ -184,6 +205,9 @@ def test_an_interrupted_finetuning_goes_on(
         (("--clips", "nowhere"), "nowhere: "),
         (("-o", "made.pth"), "-o made.pth: networks are written as .safetensors"),
         (("-o", "there.safetensors"), "there.safetensors: is there already"),
+        (("-o", "folder.safetensors", "-y"), "-o folder.safetensors: is a folder, wanted the name of a file"),
+        (("--set", "clips.side=33"), "side: got 33, wanted a multiple of 2"),
+        (("--set", "patch=40"), "clips: got a side of 64, wanted one that holds a crop of 80"),
         (("--held-out", "none*"), "held_out: 'none*' is none of the 3 files"),
         (("--held-out", "*"), "are held out of training"),
         (("--recipe", "fast-x2"), "fast-x2: wanted a recipe of `clips` and no `network`"),
@@ -194,6 +218,7 @@ def test_a_mistake_is_one_line(
     vidperc: Vidperc, clips: Path, tmp_path: Path, changed: tuple[str, str], told: str
 ) -> None:
     (tmp_path / "there.safetensors").write_bytes(b"mine")
+    (tmp_path / "folder.safetensors").mkdir()
     code, out, err = vidperc(*FINETUNE, "--clips", str(clips), *changed)
     assert (code, out) == (1, [])
     assert told in err[-1]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vidperc.errors import VidpercError
 from vidperc.training.images import Pair, draw, make_pairs, read_images, shrink
+from vidperc.video.stills import read_still
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -38,6 +39,17 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         read_images([tmp_path])
     with pytest.raises(VidpercError, match="absent: got no such folder"):
         read_images([tmp_path / "absent"])
+
+
+@pytest.mark.parametrize("place", [20, -16])
+def test_any_damage_of_a_png_is_one_line(tmp_path: Path, place: int) -> None:
+    """A header that ends early, and a chunk of another kind: what Pillow raises for these is no OSError."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content = content[:place] if place > 0 else content[: content.rindex(b"IDAT")] + b"\xc9DAT" + content[-12:]
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(VidpercError, match=r"a\.png: cannot be read as an image"):
+        read_still(tmp_path / "a.png")
 
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_an_interrupted_training_gives_the_same_network(
 def test_a_checkpoint_refuses_a_network_of_another_shape(data: Path, tmp_path: Path) -> None:
     followed(TINY, data, tmp_path)
     for shape in (Shape(scale=2, channels=9, depth=1), Shape(scale=4, channels=8, depth=1)):
-        with pytest.raises(VidpercError, match=r"is of another recipe: network .* remove it to begin anew") as refused:
+        with pytest.raises(VidpercError, match=r"is of another recipe: network\..* remove it to begin anew") as refused:
             followed(replace(TINY, network=shape), data, tmp_path)
         assert "\n" not in str(refused.value)
 
@@ -218,7 +218,9 @@ def test_a_start_is_told_and_must_stay_what_it_was(data: Path, tmp_path: Path) -
         card = file.metadata()
     followed(recipe, data, tmp_path)  # what is finished is taken from its checkpoint
     save_file(other, start, card)
-    with pytest.raises(VidpercError, match=r"tiny-x4\.checkpoint\.safetensors: is of another recipe: start "):
+    with pytest.raises(
+        VidpercError, match=r"tiny-x4\.checkpoint\.safetensors: is of another recipe: content of its start "
+    ):
         followed(recipe, data, tmp_path)
     start.unlink()
     with pytest.raises(VidpercError, match="no such file, wanted the network that start_from names"):
@@ -234,7 +236,7 @@ def test_other_pictures_of_the_same_names_are_another_training(data: Path, tmp_p
     picture = copied / "textures" / "1.png"
     Image.open(picture).rotate(180).save(picture)
     for recipe in (TINY, degraded):
-        with pytest.raises(VidpercError, match="is of another recipe: files "):
+        with pytest.raises(VidpercError, match="is of another recipe: content of its files "):
             followed(recipe, copied, folder)
     assert pairs < set(folder.glob("*.pairs-*"))
 

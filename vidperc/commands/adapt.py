@@ -40,6 +40,7 @@ from vidperc.training.follow import follow
 from vidperc.training.material import Sources, fingerprint
 from vidperc.training.recipe import Recipe
 from vidperc.training.students import enlarged, open_student, scale_of
+from vidperc.video.images import is_images
 from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
@@ -108,6 +109,8 @@ def _lesson(job: Job, seconds: float) -> _Lesson:
         raise VidpercError(f"--adapt: got {seconds:g} seconds, wanted at least {_LEAST_SECONDS}, such as 5m")
     if any(isinstance(stage, Upscale) and stage.detail for stage in job.pipeline.stages):
         raise VidpercError("--adapt: with --detail it would have to learn twice; wanted one of them")
+    if is_images(job.source):
+        raise VidpercError(f"--adapt: {job.source} is images, wanted a video to learn from; leave --adapt out")
     info, index = probe(job.source, limits=job.limits), index_frames(job.source)
     pipeline, _ = with_models(job, info, index)
     stage = next((stage for stage in pipeline.stages if isinstance(stage, Upscale)), None)
@@ -151,9 +154,12 @@ def _learn(lesson: _Lesson, job: Job, seconds: float, say: Say) -> None:
         ).path
         drawn = _detail_drawn(learnt, start, recipe, folder, threads=threads, say=say)
         say(f"{start.stem}: draws {100 * drawn:.0f} % of the detail that it drew of these frames")
-        if drawn >= 1:  # that it stays as it is was learnt, too: the same command then finds it
-            shutil.copyfile(start, learnt)
-        learnt.replace(made)
+        try:
+            if drawn >= 1:  # that it stays as it is was learnt, too: the same command then finds it
+                shutil.copyfile(start, learnt)
+            learnt.replace(made)
+        except OSError as error:
+            raise VidpercError(f"--adapt: {made} cannot be written ({error.strerror}); set XDG_CACHE_HOME") from error
 
 
 def _detail_drawn(learnt: Path, start: Path, recipe: Recipe, folder: Path, *, threads: int, say: Say) -> float:

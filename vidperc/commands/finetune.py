@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,21 +35,31 @@ def finetune_network(
     output = output or Path(f"{Path(model).stem}-finetuned.safetensors")
     if output.suffix.lower() != ".safetensors":
         raise VidpercError(f"-o {output}: networks are written as .safetensors, wanted a name that ends so")
+    if output.is_dir():
+        raise VidpercError(f"-o {output}: is a folder, wanted the name of a file")
     if output.exists() and not overwrite:
         raise VidpercError(f"{output}: is there already; name another with -o, or let it be replaced with -y")
     folder = output.with_suffix(".training")
     made_by = finetune_recipe(model, clips, name=output.stem, recipe=recipe, held_out=held_out, settings=settings)
     assert made_by.clips is not None  # the recipe was checked for it
     held = made_by.clips.held_out
-    _say(f"held out: {', '.join(held)}" if held else f"{clips}: is one file, all of which is learnt from")
+    told = re.sub(r"\[([*?[])\]", r"\1", ", ".join(held))  # as files are named, not as globs are
+    _say(f"held out: {told}" if held else f"{clips}: nothing is held out, all that gives clips is learnt from")
     command = f"vidperc finetune -m {Path(model).name} --clips {clips.name}"
     try:
         made = follow(made_by, folder_of(clips), folder, threads=threads or usable_cores(), say=_say, command=command)
     except KeyboardInterrupt:
         _say(f"vidperc: stopped; the same command goes on from {folder}")
         return 130
-    shutil.copyfile(made.path, partial := output.with_suffix(".partial"))
-    partial.replace(output)
+    partial = output.with_suffix(".partial")
+    try:
+        shutil.copyfile(made.path, partial)
+        partial.replace(output)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise VidpercError(
+            f"{output}: cannot be written ({error.strerror}); make room and ask again, or take {made.path}"
+        ) from error
     for name, after in made.after.items():
         before = made.before[name]
         typer.echo(f"{name:20} {before:9.4f} -> {after:9.4f}  ({_change(before, after)})")

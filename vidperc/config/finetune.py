@@ -54,7 +54,7 @@ def finetune_recipe(
     licence = card.licence if laid.licence.startswith("as the network") else laid.licence
     return replace(
         laid,
-        name=re.sub(r"[^\w.-]", "-", name),
+        name=_file_name(name),
         summary=f"{card.name}, {laid.summary}",
         data=f"{laid.data} ({clips.name}); begun from {card.name}",
         licence=licence,
@@ -64,15 +64,26 @@ def finetune_recipe(
 
 
 def _held_out_of(files: Sequence[Path], material: Material) -> tuple[str, ...]:
-    """Of every five files, or of all where they are fewer, the last that gives clips; but never the very first."""
-    chosen: list[str] = []
-    for first in range(0, max(1, len(files) - _ONE_OF + 1), _ONE_OF):
-        few = files[first : first + _ONE_OF]
-        for path in reversed(few if first else few[1:]):
+    """Of every five files the last that gives clips, or of all where that is none; something to learn from is left."""
+
+    def last_good(some: Sequence[Path]) -> list[Path]:
+        for path in reversed(some):
             if gives_clips(path, material):
-                chosen.append(glob.escape(path.name))
-                break
-    return tuple(chosen)
+                return [path]
+        return []
+
+    chosen: list[Path] = []
+    for first in range(0, len(files) - _ONE_OF + 1, _ONE_OF):
+        chosen += last_good(files[first : first + _ONE_OF])
+    chosen = chosen or last_good(files)
+    if not any(gives_clips(path, material) for path in files if path not in chosen):
+        chosen = chosen[1:]  # which is learnt from instead
+    return tuple(glob.escape(path.name) for path in chosen)
+
+
+def _file_name(name: str) -> str:
+    """A name as recipes have it, of any."""
+    return re.sub(r"^\W+", "", re.sub(r"[^\w.-]", "-", name)) or "network"
 
 
 def folder_of(clips: Path) -> Path:
@@ -98,7 +109,7 @@ def adapt_recipe(start: Path, source: Path, *, size: int) -> Recipe:
     own = card.architecture in (LUMA, RECURRENT)
     return replace(
         laid,
-        name=start.stem,
+        name=_file_name(start.stem),
         summary=f"{card.name}, {laid.summary}",
         data=f"{laid.data} ({source.name}); begun from {card.name}",
         licence=card.licence,

@@ -145,8 +145,8 @@ def _own_network(path: Path, card: ModelCard) -> LumaNetwork | RecurrentNetwork:
     wanted |= {f"{place}.bias": (o,) for place, (_, o) in enumerate(shape.widths())}
     if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != wanted:
         raise VidpercError(
-            f"{path.name}: its layers are not those of a {card.architecture} network of scale {card.scale}; "
-            f"{_ANOTHER_COPY}"
+            f"{path.name}: its layers are not those of a {card.architecture} network of scale {card.scale}, or of an "
+            "earlier version; train it again, or name another file"
         )
     weights = {name: tensor.float() for name, tensor in tensors.items()}
     if any(bool(tensor.isnan().any()) for tensor in weights.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -66,11 +66,7 @@ def read_checkpoint(path: Path, state: Mapping[str, Tensor], facts: Facts) -> in
         raise VidpercError(f"{path}: no whole checkpoint ({type(error).__name__}: {text}); {_OTHERWISE}") from error
     for kind, had in was.items():
         wanted = json.loads(json.dumps(facts[kind]))  # tuples as the lists they are in a file
-        other = [
-            f"{key} {had.get(key)}, wanted {wanted.get(key)}"
-            for key in {**had, **wanted}
-            if had.get(key) != wanted.get(key)
-        ]
+        other = list(_differences(had, wanted))
         if other:
             raise VidpercError(f"{path}: is of another {kind}: {'; '.join(other)}; {_OTHERWISE}")
     got, fits = ({name: tuple(tensor.shape) for name, tensor in tensors.items()} for tensors in (saved, state))
@@ -83,6 +79,15 @@ def read_checkpoint(path: Path, state: Mapping[str, Tensor], facts: Facts) -> in
     for name, tensor in state.items():
         tensor.copy_(saved[name])
     return step
+
+
+def _differences(had: Mapping[str, object], wanted: Mapping[str, object], inside: str = "") -> Iterator[str]:
+    for key in {**had, **wanted}:
+        got, asked = had.get(key), wanted.get(key)
+        if isinstance(got, dict) and isinstance(asked, dict):
+            yield from _differences(cast("Facts", got), cast("Facts", asked), f"{inside}{key}.")
+        elif got != asked:
+            yield f"{inside}{key} {got}, wanted {asked}"
 
 
 def _is_moment(name: str) -> bool:

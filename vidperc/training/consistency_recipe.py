@@ -125,7 +125,7 @@ def follow_consistency(
         recipe,
         folder,
         learnt={key: value for key, value in asdict(recipe).items() if key not in _TOLD_ONLY}
-        | {"files": digest_of(find_sources(recipe.clips, data))},
+        | {"content of its files": digest_of(find_sources(recipe.clips, data))},
         measure=lambda network: measure(held_out, network),
         pictures=lambda network: _pictures(held_out, network),
         every=min(_CHECKPOINT_EVERY, schedule.steps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +20,7 @@ from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.clip_cache import held_out_clips, make_clip_cache
 from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_of, told_beside
 from vidperc.training.images import as_tensors, draw
+from vidperc.training.learner import Learner
 from vidperc.training.logged import open_folder, train_logged
 from vidperc.training.loop import Made, Schedule, checkpoint_path
 from vidperc.training.material import digest_of, find_sources, images_in
@@ -69,6 +71,10 @@ def follow(
     command = command or f"vidperc train {recipe.name} --data DATA --out FOLDER"
     network = _begin(recipe, folder, say)
     scale = scale_of(network)
+    try:
+        recipe.check_scale(scale)
+    except ValueError as error:
+        raise VidpercError(f"{recipe.name}: {error}") from error
     held_out = _open_held_out(recipe, data, folder, scale=scale, threads=threads, say=say)
     # LPIPS where the objective asks for more than the distance of luma.
     measure = measure_of(held_out, open_lpips(say) if held_out and recipe.objective is not None else None)
@@ -101,8 +107,7 @@ def follow(
     )
     path = folder / f"{recipe.name}.safetensors"
     if recipe.share_learnt < 1:
-        assert recipe.start_from is not None  # the recipe was checked for it
-        go_back(network, find_start(recipe.start_from, folder), share_learnt=recipe.share_learnt)
+        go_back(network, _start_of(recipe, folder), share_learnt=recipe.share_learnt)
     after = measure(network)
     figures = told_beside(after, measure(Bicubic(scale)))
     if processes is None or processes.first:
@@ -130,17 +135,25 @@ def find_start(name: str, folder: Path) -> Path:
     raise VidpercError(f"{places[0]}: no such file, wanted the network that start_from names; train that one first")
 
 
+def _start_of(recipe: Recipe, folder: Path) -> Path:
+    """The file that the recipe's start_from names; never the one that following it writes, which may have that name."""
+    assert recipe.start_from is not None  # the recipe was checked for it, or the caller asked
+    start = find_start(recipe.start_from, folder)
+    if start == folder / f"{recipe.name}.safetensors" and recipe.name in NAMES:
+        return shipped_path(recipe.name)
+    return start
+
+
 def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
     """The network as it is before its first step."""
     torch.manual_seed(recipe.schedule.seed)
     if recipe.network is None:
-        assert recipe.start_from is not None  # the recipe was checked for it
-        start = find_start(recipe.start_from, folder)
+        start = _start_of(recipe, folder)
         say(f"{recipe.name}: begins with {start.name}")
         return open_student(start, expand=recipe.expand)
     network = build(recipe.network.own, expand=recipe.expand)
     if recipe.start_from is not None and not checkpoint_path(recipe.name, folder).exists():
-        start = find_start(recipe.start_from, folder)
+        start = _start_of(recipe, folder)
         taken = begin_with(network, start)
         say(f"{recipe.name}: begins with {taken} of its {len(network.convolutions())} layers from {start}")
     return network
@@ -152,21 +165,27 @@ def _told_apart_by(recipe: Recipe, data: Path, folder: Path) -> dict[str, object
         sources = find_sources(recipe.clips, data)
     else:
         sources = images_in([data / name for name in recipe.images])
-    start = "" if recipe.start_from is None else read_network(find_start(recipe.start_from, folder)).card.sha256
+    start = "" if recipe.start_from is None else read_network(_start_of(recipe, folder)).card.sha256
     told: dict[str, object] = {key: value for key, value in asdict(recipe).items() if key in _LEARNT}
-    return {**told, "files": digest_of(sources), "start": start}
+    return {**told, "content of its files": digest_of(sources), "content of its start": start[:10]}
 
 
 def _seconds_a_step(network: nn.Module, pay: Pay, draw: Callable[[range], ClipBatch], schedule: Schedule) -> float:
-    """How long paying and learning from it take, once warm; the network stays as it is."""
-    batch = draw(range(schedule.batch))
+    """How long a step takes, once warm, tried on a copy; the network stays as it is."""
+    tried = deepcopy(network)
+    learner = Learner(tried, "", averaged=True, optimiser=schedule.optimiser)
+    learner.begin(0)
     taken: list[float] = []
-    for _ in range(_TIMED):
+    for turn in range(_TIMED):
         began = perf_counter()
-        pay(network, batch).total.backward()
+        for part in range(turn * schedule.accumulate, (turn + 1) * schedule.accumulate):
+            batch = draw(range(part * schedule.batch, (part + 1) * schedule.batch))
+            pay(tried, batch).total.backward()
+        learner.collect(Processes(), schedule.clip)
+        learner.step(schedule.learning_rate)
+        learner.follow(schedule.ema, turn)
         taken.append(perf_counter() - began)
-        network.zero_grad(set_to_none=True)
-    return schedule.accumulate * sum(taken[1:]) / (_TIMED - 1)
+    return sum(taken[1:]) / (_TIMED - 1)
 
 
 def _open_objective(recipe: Recipe) -> Objective | None:

@@ -288,7 +288,9 @@ def _named_step(step: int) -> Generator[None]:
     except ValueError as error:
         if "wanted" not in str(error):  # not one of our terms
             raise
-        raise VidpercError(f"step {step}: {error}; a lower learning rate may help") from error
+        # Before anything was learnt, no rate can be to blame.
+        hint = "; a lower learning rate may help" if step else ""
+        raise VidpercError(f"step {step}: {error}{hint}") from error
 
 
 class _Means:

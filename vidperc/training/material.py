@@ -15,7 +15,8 @@ from vidperc.video.video_files import VIDEO_SUFFIXES, is_video_file
 
 Part = Literal["learnt", "held_out"]
 
-_ENDS = 1 << 13  # bytes of a file's beginning and end that tell it from another of its length
+# A file is told from another of its length by all its bytes up to so many, else by looks of some bytes, evenly spread.
+_WHOLE, _LOOK, _LOOKS = 1 << 24, 1 << 13, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +160,16 @@ def _matches(path: Path, data: Path, pattern: str) -> bool:
 
 
 def _told(path: Path) -> str:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        digest = hashlib.sha256(file.read(_ENDS))
-        file.seek(max(0, size - _ENDS))
-        digest.update(file.read())
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if size <= _WHOLE:
+                digest = hashlib.file_digest(file, "sha256")
+            else:
+                digest = hashlib.sha256()
+                for place in range(_LOOKS + 1):
+                    file.seek((size - _LOOK) * place // _LOOKS)
+                    digest.update(file.read(_LOOK))
+    except OSError as error:
+        return f"{path.name} {error.strerror}"  # whoever reads it says so
     return f"{path.name} {size} {digest.hexdigest()}"

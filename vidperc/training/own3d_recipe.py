@@ -123,7 +123,7 @@ def follow_own3d(
         schedule,
         recipe,
         folder,
-        learnt={key: value for key, value in asdict(recipe).items() if key in learnt} | {"files": files},
+        learnt={key: value for key, value in asdict(recipe).items() if key in learnt} | {"content of its files": files},
         measure=measure,
         pictures=lambda network: (),
         every=min(_CHECKPOINT_EVERY, schedule.steps),

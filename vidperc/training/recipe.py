@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from os.path import normpath
 
 from vidperc.losses.objective import ObjectiveSpec
 from vidperc.models.luma import LumaShape
@@ -125,7 +125,8 @@ class Recipe:
             self._check_clips(self.clips)
         if not self.sizes or not all(0 < size <= 1 for size in self.sizes):
             raise ValueError(f"sizes: got {list(self.sizes)}, wanted factors above 0 and at most 1")
-        if self.validation is not None and Path(self.validation) in map(Path, self.images):
+        learnt = (*self.images, *(() if self.clips is None else self.clips.images))
+        if self.validation is not None and normpath(self.validation) in map(normpath, learnt):
             raise ValueError(f"validation: {self.validation} is learnt from as well, wanted a folder that is not")
         if self.degraded is not None and self.network is not None:
             self._check_side(self.degraded.side, self.network.scale)
@@ -153,12 +154,15 @@ class Recipe:
                 f"ahead: got {self.ahead}, wanted 0 to {clips.frames - self.frames}, as clips are no longer"
             )
         if self.network is not None:
-            clips.check(self.network.scale)
-            if self.schedule.patch * self.network.scale > clips.side:
-                raise ValueError(
-                    f"clips: got a side of {clips.side}, wanted one that holds a crop of "
-                    f"{self.schedule.patch * self.network.scale}"
-                )
+            self.check_scale(self.network.scale)
+
+    def check_scale(self, scale: int) -> None:
+        """Raises ValueError where its clips do not suit networks of this scale."""
+        clips, crop = self.clips, self.schedule.patch * scale
+        if clips is not None:
+            clips.check(scale)
+            if crop > clips.side:
+                raise ValueError(f"clips: got a side of {clips.side}, wanted one that holds a crop of {crop}")
 
     def _check_side(self, side: int, scale: int) -> None:
         patch = self.schedule.patch

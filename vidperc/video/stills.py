@@ -20,7 +20,7 @@ def still_paths(folder: Path) -> list[Path]:
 
     Raises VidpercError for a folder that is missing or without images.
     """
-    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir())
     if not files:
         got = "no images" if folder.is_dir() else "no such folder"
         raise VidpercError(f"{folder}: got {got}, wanted a folder of {', '.join(SUFFIXES)} files; check the path")
@@ -32,6 +32,7 @@ def read_still(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
-    except OSError as error:  # what Pillow raises for damaged files and for those of another kind, too
+    # What Pillow raises for damaged files, for those of another kind, and for those beyond its limit of pixels.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         told = " ".join(str(error).split())
         raise VidpercError(f"{path}: cannot be read as an image ({told}); remove it, or fetch it again") from error
