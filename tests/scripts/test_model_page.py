@@ -107,9 +107,9 @@ def test_multiplications_are_those_of_the_layers(script, tmp_path) -> None:
     assert script["gigamacs"](by_name["fast-x2"]) == pytest.approx(per_pixel * 960 * 540 / 1e9)
     assert script["gigamacs"](by_name["bicubic"]) is None
     mine = script["Subject"](model=str(save_recurrent(tmp_path / "mine.safetensors", settle=5)), scales=(2,))
-    wide = SHAPE.channels
-    inputs = SHAPE.inputs
-    per_pixel = 9 * (inputs * wide + SHAPE.depth * wide * wide + wide * (4 + SHAPE.state))
+    wide, state = SHAPE.channels, SHAPE.state
+    memory = wide * (4 + state + 1 + state) + (4 + state) * wide  # what makes it, and what sees it beside the features
+    per_pixel = 9 * (3 * wide + SHAPE.depth * wide * wide + wide * (4 + 1) + memory)
     assert script["gigamacs"](mine) == pytest.approx(per_pixel * 960 * 540 / 1e9)
     assert script["frames_a_second"](mine, 2, "float32", 1) > 0
 
