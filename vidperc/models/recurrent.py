@@ -43,6 +43,9 @@ from vidperc.ops.warp import warp
 # Of the memory a pixel keeps this share at most: of the whole range half a code of 8 bits is left after 28 frames.
 KEPT_AT_MOST = 0.8
 
+# Pictures that differ by more show different things: what the motion missed would else stay as a ghost.
+_SAME = 0.16
+
 # What the picture has beyond bicubic is some hundredths; with this it is as large as the features beside it.
 _GAIN = 4.0
 
@@ -137,11 +140,25 @@ def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     return new + (memory - new) * kept
 
 
+def _agreed(memory: Tensor, answers: Tensor, cells: int) -> Tensor:
+    """The memory, of whose picture the new one takes the place where they are too far apart to show the same thing."""
+    new = answers[:, :cells]
+    return torch.cat([new + _near(memory[:, :cells] - new), memory[:, cells:]], dim=1)
+
+
+def _near(apart: Tensor) -> Tensor:
+    """How far two pictures are apart; less from _SAME on, and 0 from twice that on.
+
+    Nowhere steeper than before, so that runs draw together as they would without.
+    """
+    return torch.maximum(torch.minimum(apart, (2 * _SAME - apart).clamp(min=0)), (-2 * _SAME - apart).clamp(max=0))
+
+
 def _shown(memory: Tensor, answers: Tensor, there: Tensor) -> Tensor:
     """The details that are shown, (N,s*s,h,w), of the memory carried to a frame and what the last layer answers."""
     cells = answers.shape[1] - 1
     new, asked = answers[:, :cells], answers[:, cells:]
-    return new + (memory[:, :cells] - new) * (_share(asked) * there)
+    return new + _near(memory[:, :cells] - new) * (_share(asked) * there)
 
 
 def _share(asked: Tensor) -> Tensor:
@@ -198,7 +215,10 @@ class RunningRecurrent:
         x = self._packed(planes[:, :_INPUTS])
         for layer in self._first:
             x = layer(x)
-        kept = _next(memory, self._answer(x).float(), there, self.shape.scale * self.shape.scale)
+        cells = self.shape.scale * self.shape.scale
+        answers = self._answer(x).float()
+        memory = _agreed(memory, answers, cells)
+        kept = _next(memory, answers, there, cells)
         x = self._packed(x, _seen(memory, self.shape.state))
         for layer in self._second:
             x = layer(x)
@@ -305,7 +325,8 @@ class TrainableRecurrent(nn.Module):
         answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
         memories: list[Tensor] = []
         for t in range(frames):
-            memories.append(carried(bases[:, t], flow[:, t], visible[:, t], before))
+            memory = carried(bases[:, t], flow[:, t], visible[:, t], before)
+            memories.append(_agreed(memory, answers[:, t], scale * scale))
             kept = _next(memories[-1], answers[:, t], visible[:, t], scale * scale)
             picture = bases[:, t] + F.pixel_shuffle(kept[:, : scale * scale], scale)
             before = Before(luma[:, t], picture, kept[:, scale * scale :])
