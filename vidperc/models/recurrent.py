@@ -1,14 +1,16 @@
 """Recurrent networks of our own: luma networks that remember, along the motion, what they saw of the frames before.
 
-A detail that one frame shows badly, another has shown well. So half-way through its layers a network keeps a memory, a
+A detail that one frame shows badly, another has shown well. So part-way through its layers a network keeps a memory, a
 picture of the output's size and a small hidden state: running means over the frames, carried along the motion that the
 pipeline has found. At every pixel it says what is new and how much of the old to keep, nothing where the frame before
-does not show the same surface: at cuts, and behind what moves away. The other half of the layers sees the memory beside
-the features, and the result is mixed with it, as much as the last layer asks for.
+does not show the same surface: at cuts, and behind what moves away. Where the motion missed that, memory and what is
+new disagree, and the memory is left out. The layers behind see it beside the features, and the result is mixed with it,
+as much as the last layer asks for.
 
-What is new and what is kept depend on the frames alone, never on the memory, and at most KEPT_AT_MOST is kept. Two runs
-that began differently therefore draw together by that factor at each frame at least, whatever the weights are: networks
-that see their own output through their layers, as Sajjadi's does, can latch and never forget.
+What is new and how much is kept depend on the frames alone, never on the memory, and at most KEPT_AT_MOST is kept. Two
+runs that began differently therefore draw together by that factor at each frame, whatever the weights are, but for what
+a bicubic warp overshoots: networks that see their own output through their layers, as Sajjadi's does, can latch and
+never forget.
 
 Source: M. Sajjadi, R. Vemulapalli, M. Brown, "Frame-Recurrent Video Super-Resolution", 2018 (a picture, warped); the
 hidden state beside it after D. Fuoli, S. Gu, R. Timofte, "Efficient Video Super-Resolution through Recurrent Latent
@@ -140,10 +142,10 @@ def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     return new + (memory - new) * kept
 
 
-def _agreed(memory: Tensor, answers: Tensor, cells: int) -> Tensor:
+def _agreed(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     """The memory, of whose picture the new one takes the place where they are too far apart to show the same thing."""
     new = answers[:, :cells]
-    return torch.cat([new + _near(memory[:, :cells] - new), memory[:, cells:]], dim=1)
+    return torch.cat([(new + _near(memory[:, :cells] - new)) * there, memory[:, cells:]], dim=1)
 
 
 def _near(apart: Tensor) -> Tensor:
@@ -217,7 +219,7 @@ class RunningRecurrent:
             x = layer(x)
         cells = self.shape.scale * self.shape.scale
         answers = self._answer(x).float()
-        memory = _agreed(memory, answers, cells)
+        memory = _agreed(memory, answers, there, cells)
         kept = _next(memory, answers, there, cells)
         x = self._packed(x, _seen(memory, self.shape.state))
         for layer in self._second:
@@ -326,7 +328,7 @@ class TrainableRecurrent(nn.Module):
         memories: list[Tensor] = []
         for t in range(frames):
             memory = carried(bases[:, t], flow[:, t], visible[:, t], before)
-            memories.append(_agreed(memory, answers[:, t], scale * scale))
+            memories.append(_agreed(memory, answers[:, t], visible[:, t], scale * scale))
             kept = _next(memories[-1], answers[:, t], visible[:, t], scale * scale)
             picture = bases[:, t] + F.pixel_shuffle(kept[:, : scale * scale], scale)
             before = Before(luma[:, t], picture, kept[:, scale * scale :])
