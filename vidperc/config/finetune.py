@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from vidperc.config.training import load_recipe
@@ -66,17 +68,18 @@ def finetune_recipe(
 def _held_out_of(files: Sequence[Path], material: Material) -> tuple[str, ...]:
     """Of every five files the last that gives clips, or of all where that is none; something to learn from is left."""
 
+    @functools.cache  # to know it of a video, all of it is looked through
+    def good(path: Path) -> bool:
+        return gives_clips(path, material)
+
     def last_good(some: Sequence[Path]) -> list[Path]:
-        for path in reversed(some):
-            if gives_clips(path, material):
-                return [path]
-        return []
+        return list(islice(filter(good, reversed(some)), 1))
 
     chosen: list[Path] = []
     for first in range(0, len(files) - _ONE_OF + 1, _ONE_OF):
         chosen += last_good(files[first : first + _ONE_OF])
     chosen = chosen or last_good(files)
-    if not any(gives_clips(path, material) for path in files if path not in chosen):
+    if not any(good(path) for path in files if path not in chosen):
         chosen = chosen[1:]  # which is learnt from instead
     return tuple(glob.escape(path.name) for path in chosen)
 

@@ -323,7 +323,7 @@ class TrainableRecurrent(nn.Module):
         layers, middle = self.convolutions(), self.shape.middle
         x = torch.cat([flat - 0.5, difference, there], dim=1).to(training_precision(luma.device))
         for layer in layers[:middle]:
-            x = convolve_relu(_packed(x), layer.kernel(), layer.bias)
+            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
         answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
         memories: list[Tensor] = []
         for t in range(frames):
@@ -335,7 +335,7 @@ class TrainableRecurrent(nn.Module):
         memory = torch.stack(memories, dim=1).flatten(0, 1)  # (N*T, remembered, h, w)
         x = torch.cat([x, _seen(memory, state).to(x.dtype)], dim=1)
         for layer in layers[middle + 1 : -1]:
-            x = convolve_relu(_packed(x), layer.kernel(), layer.bias)
+            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
         shown = _shown(memory, _answers(x, layers[-1]), there)
         return shown.view(count, frames, *shown.shape[1:]), before
 
@@ -344,13 +344,13 @@ class TrainableRecurrent(nn.Module):
         return folded(self.convolutions())
 
 
-def _packed(x: Tensor) -> Tensor:
+def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def _answers(x: Tensor, layer: FoldedConv) -> Tensor:
     kernel = layer.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(_packed(x), kernel, layer.bias.to(x.dtype), padding=1).float()
+    return F.conv2d(_channels_last(x), kernel, layer.bias.to(x.dtype), padding=1).float()
 
 
 @torch.no_grad()

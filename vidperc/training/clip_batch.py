@@ -17,7 +17,7 @@ class ClipBatch:
     small: (N,T,3,h,w) float32 RGB in [0,1], what a network is given. large: (N,T,3,h*s,w*s), what it shall make.
     flow: (N,T,2,h,w) and visible: (N,T,1,h,w) of the small frames, as `Motion` has them; zero for the first of a clip.
     number: of the first of them in the whole training, for what else is left to chance. ahead: so many of the first
-    frames are nothing that is learnt from; a recurrent network runs through them, to be where a long run brings it.
+    frames are not learnt from; a recurrent network runs through them, to be where a long run brings it.
     """
 
     small: Tensor

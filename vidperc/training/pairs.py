@@ -11,7 +11,7 @@ from pathlib import Path
 from vidperc.errors import VidpercError
 from vidperc.training.degrade import load_pairs, make_degraded_pairs, save_pairs
 from vidperc.training.images import Pair, make_pairs, read_images
-from vidperc.training.material import fingerprint, images_in
+from vidperc.training.material import digest_of, images_in
 from vidperc.training.recipe import Recipe
 
 _MEASURED = 40  # degraded frames that are measured at every checkpoint
@@ -26,8 +26,14 @@ def recipe_pairs(
     if degraded is None:
         return clean_pairs(folders, scale=scale, sizes=recipe.sizes, patch=recipe.schedule.patch, say=say)
     # Named for all that makes them, so that a changed recipe, or other images, do not take old ones.
-    files = fingerprint(images_in(folders))
-    made_of = [recipe.images, files, recipe.sizes, asdict(degraded), scale, recipe.schedule.seed]
+    made_of = [
+        recipe.images,
+        digest_of(images_in(folders)),
+        recipe.sizes,
+        asdict(degraded),
+        scale,
+        recipe.schedule.seed,
+    ]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]
     kept = folder / f"{recipe.name}.pairs-{digest}.safetensors"
     if kept.is_file():
