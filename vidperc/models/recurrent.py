@@ -3,9 +3,9 @@
 A detail that one frame shows badly, another has shown well. So part-way through its layers a network keeps a memory, a
 picture of the output's size and a small hidden state: running means over the frames, carried along the motion that the
 pipeline has found. At every pixel it says what is new and how much of the old to keep, nothing where the frame before
-does not show the same surface: at cuts, and behind what moves away. Where the motion missed that, memory and what is
-new disagree, and the memory is left out. The layers behind see it beside the features, and the result is mixed with it,
-as much as the last layer asks for.
+does not show the same surface: at cuts, and behind what moves away. Motion that missed that shows in the frames
+themselves: where the one before, moved, differs from this one, nothing is kept either. The layers behind see the memory
+beside the features, and the result is mixed with it, as much as the last layer asks for.
 
 What is new and how much is kept depend on the frames alone, never on the memory, and at most KEPT_AT_MOST is kept. Two
 runs that began differently therefore draw together by that factor at each frame, whatever the weights are, but for what
@@ -45,8 +45,9 @@ from vidperc.ops.warp import warp
 # Of the memory a pixel keeps this share at most: of the whole range half a code of 8 bits is left after 28 frames.
 KEPT_AT_MOST = 0.8
 
-# Pictures that differ by more show different things: what the motion missed would else stay as a ghost.
-_SAME = 0.16
+# Frames that differ by more where motion leads show different things: what it missed would else stay as a ghost. Around
+# a pixel, because noise differs from pixel to pixel.
+_SAME, _AROUND = 0.08, 3
 
 # What the picture has beyond bicubic is some hundredths; with this it is as large as the features beside it.
 _GAIN = 4.0
@@ -112,17 +113,28 @@ class Before:
     hidden: Tensor
 
 
-def carried(base: Tensor, flow: Tensor, there: Tensor, before: Before) -> Tensor:
-    """The memory where it is in this frame, (N,remembered,h,w) float32, zero where it is not visible.
+def carried(base: Tensor, flow: Tensor, before: Before) -> Tensor:
+    """The memory where it is in this frame, (N,remembered,h,w) float32.
 
     base: (N,1,H,W) float32, the frame by bicubic, which the picture's details lie above. flow: (N,2,h,w) float32, as
-    `vidperc.clip.Motion` has it, but of numbers alone. there: (N,1,h,w), 1 where the frame before is visible.
+    `vidperc.clip.Motion` has it, but of numbers alone.
     """
     large = _size(base)
     # Bicubic, because a picture passes here once for every frame that it stays, and bilinear would wear it off.
     picture = warp(before.picture, resize_flow(flow, large), mode="bicubic")
     details = F.pixel_unshuffle(picture - base, large[0] // flow.shape[2])
-    return torch.cat([details, warp(before.hidden, flow)], dim=1) * there
+    return torch.cat([details, warp(before.hidden, flow)], dim=1)
+
+
+def _looked_back(luma: Tensor, flow: Tensor, visible: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """How the frame before, moved, differs, and where it shows the same surface, from 0 to 1; both (N,1,h,w).
+
+    Motion says where, as well as it knows; the frames have to agree.
+    """
+    difference = (warp(before, flow, mode="bicubic") - luma) * visible
+    around = F.avg_pool2d(difference.abs(), _AROUND, 1, _AROUND // 2, count_include_pad=False)
+    there = visible * (2 - around / _SAME).clamp(0, 1)
+    return difference * there, there
 
 
 def _size(planes: Tensor) -> tuple[int, int]:
@@ -142,25 +154,11 @@ def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     return new + (memory - new) * kept
 
 
-def _agreed(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
-    """The memory, of whose picture the new one takes the place where they are too far apart to show the same thing."""
-    new = answers[:, :cells]
-    return torch.cat([(new + _near(memory[:, :cells] - new)) * there, memory[:, cells:]], dim=1)
-
-
-def _near(apart: Tensor) -> Tensor:
-    """How far two pictures are apart; less from _SAME on, and 0 from twice that on.
-
-    Nowhere steeper than before, so that runs draw together as they would without.
-    """
-    return torch.maximum(torch.minimum(apart, (2 * _SAME - apart).clamp(min=0)), (-2 * _SAME - apart).clamp(max=0))
-
-
 def _shown(memory: Tensor, answers: Tensor, there: Tensor) -> Tensor:
     """The details that are shown, (N,s*s,h,w), of the memory carried to a frame and what the last layer answers."""
     cells = answers.shape[1] - 1
     new, asked = answers[:, :cells], answers[:, cells:]
-    return new + _near(memory[:, :cells] - new) * (_share(asked) * there)
+    return new + (memory[:, :cells] - new) * (_share(asked) * there)
 
 
 def _share(asked: Tensor) -> Tensor:
@@ -201,10 +199,9 @@ class RunningRecurrent:
         planes[:, :1] = luma - 0.5
         if before is not None:
             flow = resize_flow(flow.nan_to_num(0, 0, 0), _size(luma))  # hidden where it is NaN
-            there = resize_mask(visible, _size(luma))
-            planes[:, 1:2] = _difference(luma, flow, there, before.luma)
-            planes[:, 2:_INPUTS] = there
-            planes[:, _INPUTS:] = carried(base, flow, there, before)
+            visible = resize_mask(visible, _size(luma))
+            planes[:, 1:2], planes[:, 2:_INPUTS] = _looked_back(luma, flow, visible, before.luma)
+            planes[:, _INPUTS:] = carried(base, flow, before)
         made = luma.new_empty((1, cells + self.shape.remembered, *_size(luma)))
         for row, column, part in through_layers([self._made], planes, tile=tile, reach=self.shape.reach):
             made[..., row.keep_start : row.keep_stop, column.keep_start : column.keep_stop] = part
@@ -219,9 +216,8 @@ class RunningRecurrent:
             x = layer(x)
         cells = self.shape.scale * self.shape.scale
         answers = self._answer(x).float()
-        memory = _agreed(memory, answers, there, cells)
         kept = _next(memory, answers, there, cells)
-        x = self._packed(x, _seen(memory, self.shape.state))
+        x = self._packed(x, _seen(memory, there, self.shape.state))
         for layer in self._second:
             x = layer(x)
         return torch.cat([_shown(memory, x.float(), there), kept], dim=1)
@@ -240,14 +236,10 @@ class RunningRecurrent:
         return packed
 
 
-def _seen(memory: Tensor, state: int) -> Tensor:
-    """The memory as layers see it, its details as large as what stands beside them."""
+def _seen(memory: Tensor, there: Tensor, state: int) -> Tensor:
+    """The memory as layers see it, its details as large as what stands beside them, nothing where it is not there."""
     cells = memory.shape[1] - state
-    return torch.cat([memory[:, :cells] * _GAIN, memory[:, cells:]], dim=1)
-
-
-def _difference(luma: Tensor, flow: Tensor, there: Tensor, before: Tensor) -> Tensor:
-    return (warp(before, flow, mode="bicubic") - luma) * there
+    return torch.cat([memory[:, :cells] * _GAIN, memory[:, cells:]], dim=1) * there
 
 
 def _widened(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -317,9 +309,9 @@ class TrainableRecurrent(nn.Module):
         if before is None:
             before = Before(luma[:, 0], bases[:, 0], luma.new_zeros((count, state, height, width)))
             visible = torch.cat([torch.zeros_like(visible[:, :1]), visible[:, 1:]], dim=1)
-        there = visible.flatten(0, 1)
         past = torch.cat([before.luma[:, None], luma[:, :-1]], dim=1).flatten(0, 1)
-        difference = _difference(flat, flow.flatten(0, 1), there, past)
+        difference, there = _looked_back(flat, flow.flatten(0, 1), visible.flatten(0, 1), past)
+        visible = there.view_as(visible)
         layers, middle = self.convolutions(), self.shape.middle
         x = torch.cat([flat - 0.5, difference, there], dim=1).to(training_precision(luma.device))
         for layer in layers[:middle]:
@@ -327,13 +319,12 @@ class TrainableRecurrent(nn.Module):
         answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
         memories: list[Tensor] = []
         for t in range(frames):
-            memory = carried(bases[:, t], flow[:, t], visible[:, t], before)
-            memories.append(_agreed(memory, answers[:, t], visible[:, t], scale * scale))
+            memories.append(carried(bases[:, t], flow[:, t], before))
             kept = _next(memories[-1], answers[:, t], visible[:, t], scale * scale)
             picture = bases[:, t] + F.pixel_shuffle(kept[:, : scale * scale], scale)
             before = Before(luma[:, t], picture, kept[:, scale * scale :])
         memory = torch.stack(memories, dim=1).flatten(0, 1)  # (N*T, remembered, h, w)
-        x = torch.cat([x, _seen(memory, state).to(x.dtype)], dim=1)
+        x = torch.cat([x, _seen(memory, there, state).to(x.dtype)], dim=1)
         for layer in layers[middle + 1 : -1]:
             x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
         shown = _shown(memory, _answers(x, layers[-1]), there)
