@@ -132,6 +132,16 @@ def test_a_full_disk_at_the_end_is_one_line_and_leaves_no_half_file(
     assert not list(tmp_path.glob("*.partial")) and not (tmp_path / "(mine).safetensors").exists()
 
 
+def test_what_options_say_is_not_set_in_the_recipe(vidperc: Vidperc, clips: Path) -> None:
+    for setting, option in (
+        ("name=mine", "-o"),
+        ("start_from=a.safetensors", "-m"),
+        ("clips.held_out=[a]", "--held-out"),
+    ):
+        code, _, err = vidperc(*FINETUNE, "--clips", str(clips), "--set", setting)
+        assert (code, err) == (1, [f"vidperc: --set {setting}: is not the recipe's to say here; use {option}"])
+
+
 def test_photographs_that_are_no_video_are_told(vidperc: Vidperc, tmp_path: Path) -> None:
     folder = tmp_path / "album"
     folder.mkdir()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tests.clips import make_clip
 from vidperc.errors import VidpercError
-from vidperc.training.material import Material, Sources, find_sources, fingerprint
+from vidperc.training.material import Material, Sources, find_sources, fingerprint, told_apart_by
 
 
 def still(path: Path, code: int = 0) -> Path:
@@ -73,6 +74,20 @@ def test_what_is_not_there_is_told(data: Path, material: Material, told: str) ->
 def test_nothing_held_out_is_told(data: Path) -> None:
     with pytest.raises(VidpercError, match="are learnt from, wanted some not; change held_out"):
         find_sources(Material(videos=("films",)), data, "held_out")
+
+
+def test_a_folder_may_be_moved_and_its_files_may_not_change_their_part(data: Path) -> None:
+    material = Material(videos=(str(data / "frames" / "000"), str(data / "films")))
+    before = told_apart_by(material, find_sources(material, data))
+    moved = replace(material, videos=tuple(name.replace(str(data), str(data / "there")) for name in material.videos))
+    for name in ("frames", "films"):
+        (data / "there").mkdir(exist_ok=True)
+        (data / name).rename(data / "there" / name)
+    sources = find_sources(moved, data)
+    assert told_apart_by(moved, sources) == before
+    assert told_apart_by(replace(moved, side=64), sources) != before
+    (folder,) = sources.frame_folders
+    assert told_apart_by(moved, Sources(sources.videos, (), tuple(folder.iterdir()))) != before
 
 
 def test_the_fingerprint_changes_with_a_file(data: Path) -> None:

@@ -15,6 +15,7 @@ from vidperc.losses.pixel import L1, Charbonnier
 from vidperc.losses.sample import Sample
 from vidperc.losses.structure import Ssim
 from vidperc.losses.term import Term
+from vidperc.losses.video_feature import VideoFeature
 from vidperc.losses.warp_loss import Warp
 from vidperc.models.luma import LumaShape
 from vidperc.models.recurrent import RecurrentShape
@@ -114,6 +115,7 @@ def test_an_adaptive_term_is_given_the_last_layer() -> None:
         (Warp(), 1, "warp needs clip, motion, got single pictures; leave it out, or give the recipe `clips`"),
         (PingPong(), 3, "ping-pong needs back, got clips of 3 frames"),
         (Kl(reduction="mean"), 1, "kl needs latent, got single pictures"),
+        (VideoFeature(), 3, "video-feature: own: got a clip of 3 frames, wanted at least 4; change `frames`"),
     ],
 )
 def test_a_term_that_needs_what_there_is_not_is_refused(term: Term, frames: int, told: str) -> None:

@@ -391,6 +391,7 @@ def test_a_shape_that_cannot_be_is_refused(wrong: dict[str, int], told: str) -> 
         ({"expand": -1}, "expand: got -1"),
         ({"images": ()}, "images: got none"),
         ({"sizes": ()}, r"sizes: got \[\]"),
+        ({"ahead": 2}, "ahead: got 2, and images to learn from; it is for `clips`"),
         ({"images": (), "clips": Material(videos=("a",)), "ahead": 4}, "ahead: got 4, wanted 0 to 3, as clips are no"),
         ({"validation": "textures/"}, "validation: textures/ is learnt from as well"),
         ({"sizes": (1.0, 1.5)}, r"sizes: got \[1\.0, 1\.5\]"),

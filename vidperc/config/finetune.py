@@ -23,6 +23,14 @@ from vidperc.training.recipe import Recipe
 # One file of so many is held out where nothing is said of it.
 _ONE_OF = 5
 
+# What is filled in for a recipe, and by which option.
+_FILLED_IN = {
+    "name": "-o",
+    "start_from": "-m",
+    "clips.videos": "--clips",
+    "clips.held_out": "--held-out",
+}
+
 # Pixels of the side of a small crop that something can be learnt from.
 _LEAST_PATCH = 16
 
@@ -42,8 +50,13 @@ def finetune_recipe(
     video. name: of what is made. recipe: a YAML file; None for the built-in one. held_out: names or globs of files
     that are measured and not learnt from; where there is none, of several files the last of every five that gives
     clips. settings: laid over the recipe.
-    Raises VidpercError for a network without weights, a recipe without clips, and as `load_recipe` does.
+    Raises VidpercError for a network without weights, a recipe without clips, a setting of what is filled in here, and
+    as `load_recipe` does.
     """
+    for setting in settings:
+        option = _FILLED_IN.get(setting.partition("=")[0])
+        if option is not None:
+            raise VidpercError(f"--set {setting}: is not the recipe's to say here; use {option}")
     laid = load_recipe(recipe or "finetune", settings)
     if not isinstance(laid, Recipe) or laid.clips is None or laid.network is not None:
         raise VidpercError(f"{recipe}: wanted a recipe of `clips` and no `network`; copy configs/finetune.yaml")

@@ -141,6 +141,18 @@ class Objective(nn.Module):
         _check_finite(named)
         return named
 
+    def check_frames(self, count: int) -> None:
+        """Raises ValueError, beginning with the name of a term, where its network takes no clips of so many frames."""
+        for term in self.terms:
+            for wanted in term.wanted:
+                network = self._backbones[wanted.backbone, wanted.video]
+                if wanted.video:
+                    from vidperc.perception.video_backbone import VideoBackbone
+
+                    assert isinstance(network, VideoBackbone)
+                    with _about(term):
+                        network.check_frames(count)
+
     def judge(self, sample: Sample) -> Values:
         """What the discriminators pay for taking true for false and out for true, by the names of their terms.
 

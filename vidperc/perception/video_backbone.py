@@ -66,13 +66,18 @@ class VideoBackbone(nn.Module):
                 break
         return {layer: found[layer] for layer in self.layers}
 
+    def check_frames(self, count: int) -> None:
+        """Raises ValueError, begun with the network's name, for a clip of fewer or more frames than it takes."""
+        least, most = self.frames
+        if count < least or (most is not None and count > most):
+            wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+            raise ValueError(f"{self.name}: got a clip of {count} frames, wanted {wanted}")
+
     def _check(self, clip: Tensor) -> None:
-        shape, (least, most) = tuple(clip.shape), self.frames
+        shape = tuple(clip.shape)
         if clip.ndim != 5 or shape[2] != 3 or not shape[0] or not clip.is_floating_point():
             raise ValueError(f"{self.name}: got {shape} {clip.dtype}, wanted (N,T,3,H,W) floats")
-        if shape[1] < least or (most is not None and shape[1] > most):
-            wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-            raise ValueError(f"{self.name}: got a clip of {shape[1]} frames, wanted {wanted}")
+        self.check_frames(shape[1])
         if min(shape[3:]) < SMALLEST:
             raise ValueError(f"{self.name}: got frames of {shape[4]}x{shape[3]}, wanted sides from {SMALLEST} px")
         low, high = (float(bound) for bound in clip.detach().aminmax())

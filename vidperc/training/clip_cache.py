@@ -28,7 +28,7 @@ from vidperc.training.clip_making import Cut, Job, Tally, plan_clips
 from vidperc.training.clips import a_place, detail
 from vidperc.training.degrade import Degradation, degrade, draw_degradation
 from vidperc.training.exact_motion import exact_motion
-from vidperc.training.material import Material, Part, Sources, find_sources, fingerprint
+from vidperc.training.material import Material, Part, Sources, find_sources, told_apart_by
 
 _LAYOUT = "vidperc clips 1"  # another number when other bytes come of the same material
 _TOLD_EVERY = 20.0  # seconds
@@ -130,7 +130,7 @@ def make_clip_cache(
     """
     material.check(scale)
     sources = find_sources(material, data, part)
-    facts = {"material": asdict(material), "scale": scale, "seed": seed, "files": fingerprint(sources)}
+    facts = {"material": told_apart_by(material, sources), "scale": scale, "seed": seed}
     digest = hashlib.sha256(json.dumps([_LAYOUT, facts]).encode()).hexdigest()[:10]
     path = folder / f"clips-{digest}.safetensors"
     lock = FileLock(path.with_suffix(".lock"))  # of several processes, one makes it

@@ -23,7 +23,7 @@ from vidperc.training.flicker import Flicker, FlickerBatch
 from vidperc.training.log import HeldOut
 from vidperc.training.logged import open_folder, train_logged
 from vidperc.training.loop import Made, Paid, Schedule
-from vidperc.training.material import Material, digest_of, find_sources
+from vidperc.training.material import Material, find_sources, told_apart_by
 from vidperc.training.payment import check_payable
 from vidperc.training.processes import Processes
 from vidperc.training.recipe import check_name
@@ -125,7 +125,7 @@ def follow_consistency(
         recipe,
         folder,
         learnt={key: value for key, value in asdict(recipe).items() if key not in _TOLD_ONLY}
-        | {"content of its files": digest_of(find_sources(recipe.clips, data))},
+        | {"clips": told_apart_by(recipe.clips, find_sources(recipe.clips, data))},
         measure=lambda network: measure(held_out, network),
         pictures=lambda network: _pictures(held_out, network),
         every=min(_CHECKPOINT_EVERY, schedule.steps),

@@ -23,7 +23,7 @@ from vidperc.training.images import as_tensors, draw
 from vidperc.training.learner import Learner
 from vidperc.training.logged import open_folder, train_logged
 from vidperc.training.loop import Made, Schedule, checkpoint_path
-from vidperc.training.material import digest_of, find_sources, images_in
+from vidperc.training.material import digest_of, find_sources, images_in, told_apart_by
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
 from vidperc.training.processes import Processes
@@ -35,9 +35,7 @@ _AHEAD = 11  # of the seeds of what is drawn
 _TIMED = 5  # steps that tell the pace, the first of which is cold
 
 # What tells one training from another, beside its schedule.
-_LEARNT = frozenset(
-    ("network", "expand", "images", "sizes", "degraded", "clips", "frames", "ahead", "start_from", "objective", "seen")
-)
+_LEARNT = frozenset(("network", "expand", "sizes", "degraded", "frames", "ahead", "objective", "seen"))
 
 Say = Callable[[str], None]
 
@@ -161,13 +159,13 @@ def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
 
 def _told_apart_by(recipe: Recipe, data: Path, folder: Path) -> dict[str, object]:
     """What tells this training from another, by what its files hold, not by their names alone."""
-    if recipe.clips is not None:
-        sources = find_sources(recipe.clips, data)
-    else:
-        sources = images_in([data / name for name in recipe.images])
-    start = "" if recipe.start_from is None else read_network(_start_of(recipe, folder)).card.sha256
     told: dict[str, object] = {key: value for key, value in asdict(recipe).items() if key in _LEARNT}
-    return {**told, "content of its files": digest_of(sources), "content of its start": start[:10]}
+    if recipe.clips is not None:
+        told["clips"] = told_apart_by(recipe.clips, find_sources(recipe.clips, data))
+    else:
+        told["content of its files"] = digest_of(images_in([data / name for name in recipe.images]))
+    start = "" if recipe.start_from is None else read_network(_start_of(recipe, folder)).card.sha256
+    return {**told, "content of its start": start[:10]}
 
 
 def _seconds_a_step(network: nn.Module, pay: Pay, draw: Callable[[range], ClipBatch], schedule: Schedule) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -113,9 +113,14 @@ def find_sources(material: Material, data: Path, part: Part = "learnt") -> Sourc
 
 
 def fingerprint(sources: Sources) -> list[str]:
-    """A line for each file that changes when its content does."""
-    frames = [path for folder in sources.frame_folders for path in still_paths(folder)]
-    return [_told(path) for path in (*sources.videos, *frames, *sources.images)]
+    """A line for each file that changes when its content does, and not when its folder is moved."""
+    videos = [f"video {_told(path)}" for path in sources.videos]
+    frames = [
+        f"frame of {place}: {_told(path)}"
+        for place, folder in enumerate(sources.frame_folders)
+        for path in still_paths(folder)
+    ]
+    return [*videos, *frames, *(f"image {_told(path)}" for path in sources.images)]
 
 
 def images_in(folders: Sequence[Path]) -> Sources:
@@ -126,6 +131,12 @@ def images_in(folders: Sequence[Path]) -> Sources:
 def digest_of(sources: Sources) -> str:
     """A word that changes when the content of any file does."""
     return hashlib.sha256("\n".join(fingerprint(sources)).encode()).hexdigest()[:10]
+
+
+def told_apart_by(material: Material, sources: Sources) -> dict[str, object]:
+    """What tells clips of it from others: how they are made, and what is in the files, wherever those lie."""
+    how = {key: value for key, value in asdict(material).items() if key not in ("videos", "images", "held_out")}
+    return {**how, "content of its files": digest_of(sources)}
 
 
 def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:

@@ -26,14 +26,7 @@ def recipe_pairs(
     if degraded is None:
         return clean_pairs(folders, scale=scale, sizes=recipe.sizes, patch=recipe.schedule.patch, say=say)
     # Named for all that makes them, so that a changed recipe, or other images, do not take old ones.
-    made_of = [
-        recipe.images,
-        digest_of(images_in(folders)),
-        recipe.sizes,
-        asdict(degraded),
-        scale,
-        recipe.schedule.seed,
-    ]
+    made_of = [digest_of(images_in(folders)), recipe.sizes, asdict(degraded), scale, recipe.schedule.seed]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:8]
     kept = folder / f"{recipe.name}.pairs-{digest}.safetensors"
     if kept.is_file():

@@ -62,7 +62,7 @@ def pay_for(objective: Objective, *, seen: Seen = "rgb") -> Pay:
 
 
 def check_payable(objective: Objective, *, frames: int) -> None:
-    """Raises VidpercError that names the term for one that needs what clips of so many frames do not have."""
+    """Raises VidpercError that names the term for one that clips of so many frames do not suit."""
     given = {"true", "style"} if frames == 1 else {"true", "style", "clip", "motion"}
     for term in objective.terms:
         lacking = sorted(set(term.needs) - given)
@@ -70,6 +70,10 @@ def check_payable(objective: Objective, *, frames: int) -> None:
             told = "single pictures" if frames == 1 else f"clips of {frames} frames"
             hint = ", or give the recipe `clips`" if frames == 1 else ""
             raise VidpercError(f"objective: {term.called} needs {', '.join(lacking)}, got {told}; leave it out{hint}")
+    try:
+        objective.check_frames(frames)
+    except ValueError as error:
+        raise VidpercError(f"objective: {error}; change `frames`, or leave it out") from error
 
 
 def _beginnings(batch: ClipBatch) -> tuple[slice, slice]:

@@ -121,6 +121,8 @@ class Recipe:
             raise ValueError(f"images: got {got}, wanted the names of folders, or clips")
         if self.clips is None and self.network is not None and self.network.state:
             raise ValueError("network: a recurrent one learns from clips, got images; give the recipe `clips`")
+        if self.clips is None and self.ahead:
+            raise ValueError(f"ahead: got {self.ahead}, and images to learn from; it is for `clips`")
         if self.clips is not None:
             self._check_clips(self.clips)
         if not self.sizes or not all(0 < size <= 1 for size in self.sizes):
