@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vidperc.models.recurrent import RecurrentShape, TrainableRecurrent
+from vidperc.models.recurrent import RecurrentShape
 from vidperc.models.settle import measure_settle
+from vidperc.models.trainable_recurrent import TrainableRecurrent
 
 SHAPE = RecurrentShape(scale=2, channels=12, depth=2, state=3)
 

@@ -9,7 +9,8 @@ import pytest
 from tests.clips import ffprobe_packets, ffprobe_times
 from vidperc.engine.job import Job
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 

@@ -9,7 +9,8 @@ from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 
 # What would make more pixels than this at twice the size keeps its size: the times and the sound are the subject here.
 MOST_PIXELS = 140_000_000

@@ -200,7 +200,8 @@ def _run(
     from vidperc.engine.job import Job
     from vidperc.engine.plan import Wishes
     from vidperc.engine.pool import WorkerPool
-    from vidperc.engine.run import Watcher, run_job
+    from vidperc.engine.run import run_job
+    from vidperc.engine.watcher import Watcher
     from vidperc.video.deinterlace import deinterlace_mode
     from vidperc.video.times import parse_rate
 

@@ -18,7 +18,8 @@ from vidperc.engine.estimate import estimate
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.prepare_job import prepare_job
-from vidperc.engine.run import Interrupted, Watcher, run_job
+from vidperc.engine.run import Interrupted, run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.models.own_card import own_card, twin_path
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale

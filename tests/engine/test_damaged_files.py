@@ -12,7 +12,8 @@ from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
 
 FLIPPED, TRUNCATED = 60, 100

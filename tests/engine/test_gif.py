@@ -13,7 +13,8 @@ from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")
 

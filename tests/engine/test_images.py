@@ -17,7 +17,8 @@ from vidperc.engine import run as run_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Interrupted, Watcher, run_job
+from vidperc.engine.run import Interrupted, run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
 
 pytestmark = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe, the independent reader, is not here")

@@ -23,7 +23,8 @@ from vidperc.engine.journal import Journal
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
 from vidperc.engine.prepare_job import prepare_job
-from vidperc.engine.run import Interrupted, Watcher, run_job
+from vidperc.engine.run import Interrupted, run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale

@@ -16,7 +16,8 @@ from vidperc.engine.job import Job
 from vidperc.engine.memory import LEAST_TILE, Load, fitted, out_of_memory, smaller, worker_bytes
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.engine.worker import RenderTask
 from vidperc.errors import VidpercError
 from vidperc.models.card import ModelCard

@@ -10,7 +10,8 @@ from vidperc.engine import ready as ready_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 from vidperc.video.probe import probe

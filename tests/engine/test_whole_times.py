@@ -13,7 +13,8 @@ from vidperc.engine import plan as plan_module
 from vidperc.engine.job import Job
 from vidperc.engine.plan import Wishes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 

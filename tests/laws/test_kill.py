@@ -16,7 +16,8 @@ from tests.clips import decoded_frames, make_clip
 from vidperc.engine import pool as pools
 from vidperc.engine.job import Job
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.pipeline import PipelineSpec
 from vidperc.stages.upscale import Upscale
 

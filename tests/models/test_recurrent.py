@@ -17,11 +17,10 @@ from vidperc.models.recurrent import (
     Before,
     RecurrentShape,
     RunningRecurrent,
-    TrainableRecurrent,
-    begin_with_image_network,
     carried,
 )
 from vidperc.models.settle import MOST_FRAMES, measure_settle
+from vidperc.models.trainable_recurrent import TrainableRecurrent, begin_with_image_network
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.models.zoo import weights_path
 from vidperc.ops.resize import resize

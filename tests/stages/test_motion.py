@@ -17,7 +17,8 @@ from vidperc.config.pipelines import apply_settings, load_pipeline
 from vidperc.engine.job import Job
 from vidperc.engine.memory import Load, worker_bytes
 from vidperc.engine.pool import WorkerPool
-from vidperc.engine.run import Watcher, run_job
+from vidperc.engine.run import run_job
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
 from vidperc.motion.estimator import open_estimator
 from vidperc.motion.find import find_motion

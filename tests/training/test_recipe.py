@@ -21,7 +21,7 @@ from vidperc.losses.pixel import L1
 from vidperc.models.load import load_model
 from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.models.own_card import own_card, shipped_path
-from vidperc.models.recurrent import TrainableRecurrent
+from vidperc.models.trainable_recurrent import TrainableRecurrent
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from vidperc.engine.estimate import Estimate
 from vidperc.engine.plan import Plan
 from vidperc.engine.report import JobReport, bottleneck
-from vidperc.engine.run import Watcher
+from vidperc.engine.watcher import Watcher
 from vidperc.video.cuts import Cut
 from vidperc.video.fates import sentences
 from vidperc.video.source import NO_DAMAGE

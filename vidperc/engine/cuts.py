@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidperc.engine.memory import PARENT_BYTES, WORKER_BYTES, free_bytes
 from vidperc.engine.plan import usable_cores
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
 from vidperc.video.cut_list import read_cut_list
 from vidperc.video.cuts import CutThresholds
@@ -20,7 +21,6 @@ from vidperc.video.scan import find_cuts
 if TYPE_CHECKING:
     from vidperc.engine.job import Job
     from vidperc.engine.ready import Ready
-    from vidperc.engine.run import Watcher
 
 AUTO_CUTS, NO_CUTS = "auto", "none"
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
 from vidperc.engine.cuts import cuts_for_plan
-from vidperc.engine.delivery import Outflow, deliver, is_there, put_in_place
+from vidperc.engine.delivery import deliver, is_there, put_in_place
 from vidperc.engine.job import Job
-from vidperc.engine.journal import Journal, Rendered, Sidecar, folder_bytes, input_identity
-from vidperc.engine.plan import Plan, Segment
+from vidperc.engine.journal import Journal, Sidecar, folder_bytes, input_identity
+from vidperc.engine.plan import Plan
 from vidperc.engine.pool import DiskFull, WorkerPool
 from vidperc.engine.prepare_job import prepare_job
 from vidperc.engine.ready import Ready, make_plan, warnings
+from vidperc.engine.rendering import Rendering
 from vidperc.engine.report import JobReport, stream_report
-from vidperc.engine.worker import Progress, RenderTask
+from vidperc.engine.watcher import Watcher
 from vidperc.errors import VidpercError
-from vidperc.video.cuts import Cut
 from vidperc.video.identity import read_identity
 from vidperc.video.output import Part
 from vidperc.video.picture_fates import change_fates
@@ -27,34 +26,6 @@ from vidperc.video.picture_fates import change_fates
 log = logging.getLogger(__name__)
 
 DISK_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
-
-
-class Watcher:
-    """What a job tells while it runs; every method may be overridden, none must be."""
-
-    def said(self, text: str) -> None:
-        """Something that the user should know."""
-
-    def warned(self, text: str) -> None:
-        """Something about the source, or beside the output, that the user should see."""
-
-    def chose(self, text: str) -> None:
-        """Which network was chosen for this source, and why."""
-
-    def scanned(self, frames: int, total: int) -> None:
-        """So many frames of all were looked at for cuts."""
-
-    def found(self, cuts: Sequence[Cut], frames: int, seconds: float) -> None:
-        """The cuts of so many frames were found."""
-
-    def planned(self, plan: Plan, finished: int) -> None:
-        """The plan stands; so many of its frames were finished by an earlier run."""
-
-    def progressed(self, frames: int, seconds: Mapping[str, float]) -> None:
-        """So many frames are done in all; CPU and waiting seconds by part, over all workers."""
-
-    def joining(self) -> None:
-        """Every segment is there; the output is being written and verified."""
 
 
 class Interrupted(Exception):
@@ -97,7 +68,7 @@ def run_job(job: Job, pool: WorkerPool, watcher: Watcher) -> JobReport:
         known = journal.read_plan()
         plan = known or make_plan(job, ready, cuts_for_plan(job, ready, watcher))
         _log_plan(plan, ready.workers)
-        rendering = _Rendering(job, ready, plan, journal, pool, watcher, began)
+        rendering = Rendering(job, ready, plan, journal, pool, watcher, began)
         try:
             if known is None:
                 journal.write_plan(plan)
@@ -138,123 +109,8 @@ def _unfinished(folders: list[Path]) -> str:
     )
 
 
-def _how_far(journal: Journal, plan: Plan) -> str:
-    kept = [segment for segment in plan.segments if journal.finished(segment)]
-    frames = sum(len(segment.pts) for segment in kept)
-    if not kept:
-        return "nothing was finished yet, nothing is left behind"
-    return (
-        f"{frames} of {plan.frames} frames are finished and kept in {journal.folder.name}; "
-        f"the same command goes on from there"
-    )
-
-
-class _Rendering:
-    """The segments of one job on their way through the pool."""
-
-    def __init__(
-        self, job: Job, ready: Ready, plan: Plan, journal: Journal, pool: WorkerPool, watcher: Watcher, began: float
-    ) -> None:
-        self._job, self._ready, self._plan = job, ready, plan
-        self._journal, self._pool, self._watcher = journal, pool, watcher
-        self._began = began
-        self.started = perf_counter()
-        self._running: dict[int, Progress] = {}
-        self._sidecars: dict[int, Sidecar] = {}
-        self._sampled = 0.0
-        self.first_frame_seconds: float | None = None
-        self.peak_memory = 0
-        self.resumed = 0
-        self.crashes = 0
-        self.outflow = None if job.pipe is None else Outflow(job.pipe, plan)
-
-    def how_far(self) -> str:
-        """What is there of an unfinished job, and how to go on."""
-        if self.outflow is not None:
-            return f"standard output has {self.outflow.frames} of {self._plan.frames} frames, nothing else is kept"
-        return _how_far(self._journal, self._plan)
-
-    def run(self) -> list[Sidecar]:
-        """Render what an earlier run left; returns the sidecars of all segments in order."""
-        todo: list[Segment] = []
-        for segment in self._plan.segments:
-            sidecar = self._journal.finished(segment)
-            if sidecar is None:
-                todo.append(segment)
-            else:
-                self._sidecars[segment.index] = sidecar
-                log.debug("segment %d: finished by an earlier run", segment.index)
-        if self.outflow is None:
-            # The longest first, so that the workers finish together.
-            todo.sort(key=lambda segment: segment.nbytes, reverse=True)
-        self.resumed = len(self._sidecars)
-        self._watcher.planned(self._plan, self._frames())
-        tasks = [
-            RenderTask(
-                source=self._job.source.absolute(),
-                spec=self._ready.pipeline,
-                plan=_without_segments(self._plan),
-                segment=segment,
-                folder=self._journal.folder.absolute(),
-                load=self._ready.prepared.load,
-                guide=None if self._job.guide is None else self._job.guide.absolute(),
-            )
-            for segment in todo
-        ]
-
-        def done(place: int, answer: object) -> None:
-            assert isinstance(answer, Rendered)
-            self._journal.finish(todo[place], answer.path, answer.sidecar)
-            self._running.pop(place, None)
-            self._sidecars[todo[place].index] = answer.sidecar
-            if self.outflow is not None:
-                path = self._journal.segment_path(todo[place])
-                self.outflow.give(todo[place].index, path if answer.sidecar.packet_pts else None)
-            self._tell()
-
-        def progress(place: int, message: Progress) -> None:
-            self._running[place] = message
-            self._tell()
-
-        if tasks:
-            self.crashes = self._pool.run(
-                tasks, workers=self._ready.workers, done=done, progress=progress, tick=self._tick
-            )
-        return [self._sidecars[segment.index] for segment in self._plan.segments]
-
-    def _frames(self) -> int:
-        finished = sum(len(sidecar.packet_pts) for sidecar in self._sidecars.values())
-        return finished + sum(message.frames for message in self._running.values())
-
-    def _tell(self) -> None:
-        frames = self._frames()
-        if self.first_frame_seconds is None and any(m.frames for m in self._running.values()):
-            self.first_frame_seconds = perf_counter() - self._began
-        self._watcher.progressed(frames, self.seconds())
-
-    def seconds(self) -> dict[str, float]:
-        """CPU and waiting seconds by part, over all segments that are finished or running."""
-        total: dict[str, float] = {}
-        for source in (*self._sidecars.values(), *self._running.values()):
-            for part, value in source.seconds.items():
-                total[part] = total.get(part, 0.0) + value
-        return total
-
-    def _tick(self) -> None:
-        if self.outflow is not None:
-            self.outflow.check()
-        if perf_counter() - self._sampled > 1:
-            self._sampled = perf_counter()
-            self.peak_memory = max(self.peak_memory, self._pool.memory())
-
-
-def _without_segments(plan: Plan) -> Plan:
-    """The plan as a worker needs it: its own segment travels beside it, the others are none of its business."""
-    return replace(plan, segments=(), cuts=())
-
-
 def _finish(
-    job: Job, ready: Ready, plan: Plan, journal: Journal, sidecars: list[Sidecar], rendering: _Rendering
+    job: Job, ready: Ready, plan: Plan, journal: Journal, sidecars: list[Sidecar], rendering: Rendering
 ) -> JobReport:
     if len({sidecar.extradata for sidecar in sidecars if sidecar.packet_pts}) > 1:
         raise RuntimeError(f"{plan.encoder.codec} gave segments with different headers, they cannot be joined")
@@ -279,9 +135,7 @@ def _finish(
             raise VidpercError(f"{path}: was changed while it was read, {kept}; run it again")
     if rendering.outflow is None:
         if not job.overwrite and is_there(ready.output):
-            raise VidpercError(
-                f"{ready.output}: appeared while this job ran; -y overwrites it, {_how_far(journal, plan)}"
-            )
+            raise VidpercError(f"{ready.output}: appeared while this job ran; -y overwrites it, {rendering.how_far()}")
         put_in_place(partial, ready.output, journal.folder)
     others = delivery.copied.fates if ready.cut_off is None else ready.cut_off.told(delivery.copied.fates)
     counts: dict[str, int] = {}

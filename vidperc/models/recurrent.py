@@ -25,21 +25,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vidperc.errors import VidpercError
-from vidperc.models.luma import (
-    FoldedConv,
-    LumaShape,
-    begin_near_identity,
-    convolve_relu,
-    folded,
-    packed_layers,
-    through_layers,
-)
-from vidperc.models.precision import training_precision
+from vidperc.models.luma import LumaShape, packed_layers, through_layers
 from vidperc.ops.flow_size import resize_flow, resize_mask
-from vidperc.ops.resize import resize
 from vidperc.ops.warp import warp
 
 # Of the memory a pixel keeps this share at most: of the whole range half a code of 8 bits is left after 28 frames.
@@ -51,9 +40,6 @@ _SAME, _AROUND = 0.08, 3
 
 # What the picture has beyond bicubic is some hundredths; with this it is as large as the features beside it.
 _GAIN = 4.0
-
-# So little of the memory is shown at first that a network which begins as an image network gives nearly its picture.
-_SHOW_LITTLE = -3.0
 
 # Over 6, 7 or 11 to 15 channels in bfloat16, oneDNN adds in an order that depends on the size of the picture, and tiles
 # would not give the bits of the whole frame.
@@ -126,7 +112,7 @@ def carried(base: Tensor, flow: Tensor, before: Before) -> Tensor:
     return torch.cat([details, warp(before.hidden, flow)], dim=1)
 
 
-def _looked_back(luma: Tensor, flow: Tensor, visible: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+def looked_back(luma: Tensor, flow: Tensor, visible: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
     """How the frame before, moved, differs, and where it shows the same surface, from 0 to 1; both (N,1,h,w).
 
     Motion says where, as well as it knows; the frames have to agree.
@@ -141,7 +127,7 @@ def _size(planes: Tensor) -> tuple[int, int]:
     return planes.shape[-2], planes.shape[-1]
 
 
-def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
+def next_memory(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     """The memory after a frame, of the one carried to it and what the layer in the middle answers, float32.
 
     cells: channels of the picture's details.
@@ -154,7 +140,7 @@ def _next(memory: Tensor, answers: Tensor, there: Tensor, cells: int) -> Tensor:
     return new + (memory - new) * kept
 
 
-def _shown(memory: Tensor, answers: Tensor, there: Tensor) -> Tensor:
+def shown_details(memory: Tensor, answers: Tensor, there: Tensor) -> Tensor:
     """The details that are shown, (N,s*s,h,w), of the memory carried to a frame and what the last layer answers."""
     cells = answers.shape[1] - 1
     new, asked = answers[:, :cells], answers[:, cells:]
@@ -200,7 +186,7 @@ class RunningRecurrent:
         if before is not None:
             flow = resize_flow(flow.nan_to_num(0, 0, 0), _size(luma))  # hidden where it is NaN
             visible = resize_mask(visible, _size(luma))
-            planes[:, 1:2], planes[:, 2:_INPUTS] = _looked_back(luma, flow, visible, before.luma)
+            planes[:, 1:2], planes[:, 2:_INPUTS] = looked_back(luma, flow, visible, before.luma)
             planes[:, _INPUTS:] = carried(base, flow, before)
         made = luma.new_empty((1, cells + self.shape.remembered, *_size(luma)))
         for row, column, part in through_layers([self._made], planes, tile=tile, reach=self.shape.reach):
@@ -216,11 +202,11 @@ class RunningRecurrent:
             x = layer(x)
         cells = self.shape.scale * self.shape.scale
         answers = self._answer(x).float()
-        kept = _next(memory, answers, there, cells)
-        x = self._packed(x, _seen(memory, there, self.shape.state))
+        kept = next_memory(memory, answers, there, cells)
+        x = self._packed(x, seen(memory, there, self.shape.state))
         for layer in self._second:
             x = layer(x)
-        return torch.cat([_shown(memory, x.float(), there), kept], dim=1)
+        return torch.cat([shown_details(memory, x.float(), there), kept], dim=1)
 
     def _packed(self, *parts: Tensor) -> Tensor:
         """Parts (1,C,h,w) one after the other as a layer takes them, with channels of zeros where they are few."""
@@ -236,7 +222,7 @@ class RunningRecurrent:
         return packed
 
 
-def _seen(memory: Tensor, there: Tensor, state: int) -> Tensor:
+def seen(memory: Tensor, there: Tensor, state: int) -> Tensor:
     """The memory as layers see it, its details as large as what stands beside them, nothing where it is not there."""
     cells = memory.shape[1] - state
     return torch.cat([memory[:, :cells] * _GAIN, memory[:, cells:]], dim=1) * there
@@ -256,119 +242,3 @@ def _widened(shape: RecurrentShape, weights: Mapping[str, Tensor]) -> dict[str, 
         wide[f"{place}.weight"] = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, outputs))
         wide[f"{place}.bias"] = F.pad(bias, (0, outputs))
     return wide
-
-
-class TrainableRecurrent(nn.Module):
-    """A recurrent network as it is trained, over clips.
-
-    Computes in bfloat16 where that is quick, with float32 weights; the picture stays float32.
-    """
-
-    def __init__(self, shape: RecurrentShape, *, expand: int) -> None:
-        super().__init__()
-        self.shape = shape
-        self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
-        layers = self.of_image_network()
-        begin_near_identity(layers)
-        with torch.no_grad():
-            layers[-1].bias[-1] = _SHOW_LITTLE
-
-    def convolutions(self) -> list[FoldedConv]:
-        """The convolutions, in the order in which they run."""
-        return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
-
-    def of_image_network(self) -> list[FoldedConv]:
-        """Those that an image network has as well, all but the one that answers for the memory."""
-        layers = self.convolutions()
-        return [*layers[: self.shape.middle], *layers[self.shape.middle + 1 :]]
-
-    def forward(self, luma: Tensor, flow: Tensor, visible: Tensor, *, ahead: int = 0) -> Tensor:
-        """What bicubic lacks, (N,T-ahead,s*s,h,w) float32, of luma (N,T,1,h,w) float32 in [0,1].
-
-        flow: (N,T,2,h,w), visible: (N,T,1,h,w), float32, as `vidperc.clip.Motion` has them, each clip one shot or
-        invisible where a new one begins. Gradients go back through all frames, along the memory; never into the flow.
-        ahead: so many of the first frames are run through, without results or gradients.
-        """
-        flow, visible = flow.detach().nan_to_num(0, 0, 0), visible.detach()
-        before: Before | None = None
-        if ahead:
-            with torch.no_grad():
-                _, before = self._run(luma[:, :ahead], flow[:, :ahead], visible[:, :ahead], None)
-        return self._run(luma[:, ahead:], flow[:, ahead:], visible[:, ahead:], before)[0]
-
-    def _run(self, luma: Tensor, flow: Tensor, visible: Tensor, before: Before | None) -> tuple[Tensor, Before]:
-        """The details of clips that go on from `before`, and what they leave.
-
-        No layer before the memory sees it, and those after it give nothing to it: all frames at once pass each of them.
-        """
-        count, frames, _, height, width = luma.shape
-        scale, state = self.shape.scale, self.shape.state
-        flat = luma.flatten(0, 1)
-        base = resize(flat, (height * scale, width * scale), "bicubic")
-        bases = base.view(count, frames, *base.shape[1:])  # (N, T, 1, H, W)
-        if before is None:
-            before = Before(luma[:, 0], bases[:, 0], luma.new_zeros((count, state, height, width)))
-            visible = torch.cat([torch.zeros_like(visible[:, :1]), visible[:, 1:]], dim=1)
-        past = torch.cat([before.luma[:, None], luma[:, :-1]], dim=1).flatten(0, 1)
-        difference, there = _looked_back(flat, flow.flatten(0, 1), visible.flatten(0, 1), past)
-        visible = there.view_as(visible)
-        layers, middle = self.convolutions(), self.shape.middle
-        x = torch.cat([flat - 0.5, difference, there], dim=1).to(training_precision(luma.device))
-        for layer in layers[:middle]:
-            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
-        answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
-        memories: list[Tensor] = []
-        for t in range(frames):
-            memories.append(carried(bases[:, t], flow[:, t], before))
-            kept = _next(memories[-1], answers[:, t], visible[:, t], scale * scale)
-            picture = bases[:, t] + F.pixel_shuffle(kept[:, : scale * scale], scale)
-            before = Before(luma[:, t], picture, kept[:, scale * scale :])
-        memory = torch.stack(memories, dim=1).flatten(0, 1)  # (N*T, remembered, h, w)
-        x = torch.cat([x, _seen(memory, there, state).to(x.dtype)], dim=1)
-        for layer in layers[middle + 1 : -1]:
-            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
-        shown = _shown(memory, _answers(x, layers[-1]), there)
-        return shown.view(count, frames, *shown.shape[1:]), before
-
-    def folded(self) -> dict[str, Tensor]:
-        """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
-        return folded(self.convolutions())
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _answers(x: Tensor, layer: FoldedConv) -> Tensor:
-    kernel = layer.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(_channels_last(x), kernel, layer.bias.to(x.dtype), padding=1).float()
-
-
-@torch.no_grad()
-def begin_with_image_network(network: TrainableRecurrent, weights: Mapping[str, Tensor]) -> None:
-    """Make a recurrent network give what an image network of equal scale, channels and depth gives, all but.
-
-    weights: of the image network, as `TrainableLuma.folded` gives them. What the recurrent network sees besides luma
-    has no weight at first, and little of the memory is shown; what it keeps in it is random, so that there is something
-    to take from it. A first frame is that of the image network.
-    Raises VidpercError for weights of another shape.
-    """
-    shape = network.shape
-    image = LumaShape(scale=shape.scale, channels=shape.channels, depth=shape.depth)
-    wanted = {f"{place}.weight": (o, i, 3, 3) for place, (i, o) in enumerate(image.widths())}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items() if name.endswith(".weight")}
-    if found != wanted:
-        raise VidpercError(
-            "a recurrent network begins with an image network of its own shape: wanted a luma network of scale "
-            f"{shape.scale}, {shape.channels} channels and depth {shape.depth}; train that one first, or name another"
-        )
-    for place, layer in enumerate(network.of_image_network()):
-        kernel, bias = weights[f"{place}.weight"], weights[f"{place}.bias"]
-        if layer.expand:
-            # The branch of two convolutions must add exactly nothing; it learns again through its narrow one.
-            layer.narrow.zero_()
-            layer.edges.zero_()
-        outputs, inputs = kernel.shape[:2]
-        layer.weight.zero_()
-        layer.weight[:outputs, :inputs] = kernel
-        layer.bias[:outputs] = bias

@@ -15,8 +15,9 @@ from vidperc.models.between import mixed
 from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma
 from vidperc.models.own_card import LUMA, RECURRENT
 from vidperc.models.precision import fast_precision
-from vidperc.models.recurrent import RecurrentShape, TrainableRecurrent, begin_with_image_network
+from vidperc.models.recurrent import RecurrentShape
 from vidperc.models.settle import measure_settle
+from vidperc.models.trainable_recurrent import TrainableRecurrent, begin_with_image_network
 from vidperc.models.weights import LumaNetwork, Network, read_network
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
