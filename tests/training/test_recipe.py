@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from collections.abc import Iterator
@@ -290,6 +291,17 @@ def test_part_of_what_was_learnt_lies_between_the_start_and_all_of_it(data: Path
         )
         moved = max(moved, float((learnt.weights[name] - start.weights[name]).abs().max()))
     assert moved > 0.02, "the bound above must tell the start from what was learnt"
+
+
+def test_what_is_measured_on_the_way_is_what_would_be_written(data: Path, tmp_path: Path) -> None:
+    followed(TINY, data, tmp_path)
+    further = replace(TINY, name="further", start_from="tiny-x2.safetensors", share_learnt=0.25)
+    made = follow(further, data, tmp_path, threads=1, say=lambda line: None)
+    with (tmp_path / "further.csv").open() as file:
+        *_, last = csv.DictReader(file)
+    (name, figure), *_ = made.after.items()
+    assert float(last[f"figure/{name}"]) == pytest.approx(figure, rel=1e-5)
+    assert made.before == {} and len(list(tmp_path.glob("*.html"))) == 2
 
 
 def test_part_of_what_a_network_of_others_learnt_lies_between_too(data: Path, tmp_path: Path) -> None:

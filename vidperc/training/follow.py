@@ -94,8 +94,8 @@ def follow(
         recipe,
         folder,
         learnt=_told_apart_by(recipe, data, folder),
-        measure=measure,
-        pictures=lambda network: pictures_of(held_out, network),
+        measure=lambda network: measure(_as_written(network, recipe, folder)),
+        pictures=lambda network: pictures_of(held_out, _as_written(network, recipe, folder)),
         every=min(_CHECKPOINT_EVERY, max(_LEAST_BETWEEN, schedule.steps // 8), schedule.steps),
         command=command,
         tensorboard=tensorboard,
@@ -104,8 +104,7 @@ def follow(
         processes=processes,
     )
     path = folder / f"{recipe.name}.safetensors"
-    if recipe.share_learnt < 1:
-        go_back(network, _start_of(recipe, folder), share_learnt=recipe.share_learnt)
+    network = _as_written(network, recipe, folder)
     after = measure(network)
     figures = told_beside(after, measure(Bicubic(scale)))
     if processes is None or processes.first:
@@ -154,6 +153,15 @@ def _begin(recipe: Recipe, folder: Path, say: Say) -> nn.Module:
         start = _start_of(recipe, folder)
         taken = begin_with(network, start)
         say(f"{recipe.name}: begins with {taken} of its {len(network.convolutions())} layers from {start}")
+    return network
+
+
+def _as_written(network: nn.Module, recipe: Recipe, folder: Path) -> nn.Module:
+    """The network as far from its start as the recipe says; the one that learns stays where it is."""
+    if recipe.share_learnt == 1:
+        return network
+    network = deepcopy(network)
+    go_back(network, _start_of(recipe, folder), share_learnt=recipe.share_learnt)
     return network
 
 
