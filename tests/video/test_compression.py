@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.clips import make_clip
-from vidperc.video.compression import Compression, blockiness, look_at_compression
+from vidperc.video.compression import ENOUGH_BITS, Compression, blockiness, look_at_compression
 from vidperc.video.index import index_frames
 from vidperc.video.probe import probe
 
@@ -40,6 +40,31 @@ def test_few_bits_or_visible_blocks_say_compressed():
     assert not Compression("h264", None, 1.0).shows
 
 
+def test_a_quantiser_says_more_than_bits():
+    """Print of few colours needs few bits, and soft pictures too; a coarse quantiser leaves traces in any."""
+    assert not Compression("h264", 0.01, 1.0, quantiser=18.0).shows
+    assert Compression("h264", 0.5, 1.0, quantiser=28.0).shows
+    assert Compression("h264", 0.5, 1.4, quantiser=18.0).shows, "blocks of a codec before this one"
+    assert Compression("hevc", 0.01, 1.0, quantiser=18.0).shows, "nothing is known of its scale"
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "wanted"),
+    [
+        ("libx264", {"qp": "31", "x264-params": "aq-mode=0"}, 31),
+        ("mpeg4", {"qmin": "5", "qmax": "5"}, 10),
+        ("libvpx-vp9", {"crf": "40", "b": "0"}, None),
+        ("libx265", {"crf": "30", "x265-params": "log-level=error"}, None),
+    ],
+)
+def test_the_quantiser_is_that_of_the_encoder(codec, options, wanted, tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", frames=12, size=(192, 128), codec=codec, options=options)
+    found = look_at_compression(path, probe(path), index_frames(path)).quantiser
+    if wanted is not None:
+        assert found == pytest.approx(wanted, abs=3.1)  # I frames are coded a little finer than P frames
+    assert (found is None) == (codec == "libx265")
+
+
 def test_a_file_is_looked_at(tmp_path):
     found = {}
     for crf in ("10", "45"):
@@ -47,3 +72,10 @@ def test_a_file_is_looked_at(tmp_path):
         found[crf] = look_at_compression(path, probe(path), index_frames(path))
     assert not found["10"].shows and found["45"].shows
     assert str(found["45"]).startswith("h264 at 0.0")
+
+
+def test_a_codec_is_known_by_its_own_name_whatever_decodes_it(tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", frames=8, codec="libsvtav1", options={"preset": "12", "crf": "30"})
+    info = probe(path)
+    assert info.codec == info.streams[0].codec == "av1"
+    assert look_at_compression(path, info, index_frames(path)).codec in ENOUGH_BITS

@@ -255,7 +255,7 @@ def test_a_preset_for_an_encoder_without_any_is_refused(codec, suffix, told):
 
 @pytest.mark.parametrize(
     ("bits", "source_codec", "wanted"),
-    [(8, "vp9", "libvpx-vp9"), (8, "libdav1d", "libsvtav1"), (10, "hevc", "libsvtav1")],
+    [(8, "vp9", "libvpx-vp9"), (8, "av1", "libsvtav1"), (10, "hevc", "libsvtav1")],
 )
 def test_webm_gets_an_encoder_that_it_holds(bits, source_codec, wanted):
     pix_fmt = "yuv420p" if bits == 8 else "yuv420p10le"

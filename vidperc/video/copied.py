@@ -140,15 +140,8 @@ def _hint(output: OutputContainer, stream: Stream) -> str:
 def describe(stream: Stream) -> str:
     """A stream in a few words: "audio 1 (aac, eng)"."""
     language = stream.language if stream.language != "und" else None
-    details = [_format_name(stream), language, "cover" if is_cover(stream) else None]
+    details = [codec_name(stream), language, "cover" if is_cover(stream) else None]
     return spelled(f"{stream.type} {stream.index} ({', '.join(str(d) for d in details if d)})")
-
-
-def _format_name(stream: Stream) -> str:
-    """The codec's own name, "mp3", where codec_name() has the decoder's, "mp3float"."""
-    context = getattr(stream, "codec_context", None)
-    codec = getattr(context, "codec", None)
-    return str(codec.canonical_name) if codec is not None else codec_name(stream)
 
 
 def is_cover(stream: Stream) -> bool:
@@ -174,7 +167,7 @@ def _copy_cover(
 ) -> Iterator[Cover]:
     """A cover picture's place: a marked stream in MP4, an attachment in Matroska. MOV takes one and writes nothing."""
     data = _cover_data(source, stream.index)
-    codec = _format_name(stream)
+    codec = codec_name(stream)
     if not data or codec not in PICTURE_TYPES:
         copied.drop(name, "holds no picture" if not data else f"{codec} pictures are not copied")
     elif output.format.name == "matroska":

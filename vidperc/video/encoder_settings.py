@@ -33,7 +33,6 @@ class Recipe:
 
 # Encoders whose transparency players show; that of libx265 none does but Apple's.
 _ALPHA_ENCODERS = frozenset({"libvpx", "libvpx-vp9", "ffv1", "prores_ks", "prores", "png", "qtrle", "utvideo"})
-_AV1 = frozenset({"av1", "libdav1d", "libaom-av1"})  # decoders
 _HOLDS_NO_ALPHA = frozenset({".mp4", ".m4v"})
 
 # libx264 and libx265 complain about a wrong preset on stderr, where no capture reaches.
@@ -103,7 +102,7 @@ def choose_encoder(
     """
     usual = "libx264" if bits <= 8 else "libx265"
     if suffix == ".webm":  # the VP9 of FFmpeg's wheel has 8 bits
-        usual = "libvpx-vp9" if bits <= 8 and source_codec not in _AV1 else "libsvtav1"
+        usual = "libvpx-vp9" if bits <= 8 and source_codec != "av1" else "libsvtav1"
     if alpha and suffix not in _HOLDS_NO_ALPHA:
         usual = "prores_ks" if suffix == ".mov" else "libvpx-vp9" if bits <= 8 or suffix == ".webm" else "ffv1"
     encoder = _encoder(codec or usual)

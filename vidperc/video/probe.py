@@ -101,7 +101,6 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
         streams = tuple(_stream_info(s) for s in container.streams)
         frame = first_frame(container, stream, path)
         stated = frame if alpha_decoder(stream) is None else _as_stated(path)
-        context = stream.codec_context
         images = image_paths(path) if is_images(path) else ()
         color = color_of(stated, siting=stated_siting(stream))
         if images:
@@ -115,7 +114,7 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             path=path,
             container=IMAGES if images else container.format.name,
             stream=stream.index,
-            codec=context.name,
+            codec=codec_name(stream),
             width=frame.width,
             height=frame.height,
             pix_fmt=frame.format.name,
@@ -127,7 +126,7 @@ def probe(path: Path, *, limits: Limits | None = None, rate: Fraction | None = N
             rotation=stated.rotation,
             display_matrix=display_matrix(stated),
             interlaced=frame.interlaced_frame,
-            alpha=_transparent(frame, context.name, images),
+            alpha=_transparent(frame, codec_name(stream), images),
             color=color,
             seconds=float(len(images) / ticks) if images else _seconds(container, stream),
             hdr=hdr_metadata(stated),
@@ -248,9 +247,11 @@ def _stream_info(stream: Stream) -> StreamInfo:
 
 
 def codec_name(stream: Stream) -> str:
-    """The codec of any stream, whether or not there is a decoder for it."""
+    """The codec of any stream, whether or not there is a decoder for it: "av1", where that is called "libdav1d"."""
     context = getattr(stream, "codec_context", None)
-    return str(context.name) if context is not None else str(getattr(stream, "name", None) or "unknown")
+    codec = getattr(context, "codec", None)
+    name = getattr(codec, "canonical_name", None) or getattr(context or stream, "name", None)
+    return str(name or "unknown")
 
 
 def rate_of(stream: VideoStream) -> Fraction:

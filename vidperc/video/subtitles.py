@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 
 # Kinds of text that FFmpeg decodes; pictures of text, as on discs, are not among them.
-TEXT_SUBTITLES = frozenset(
-    {"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text", "microdvd", "subviewer", "sami"}
-)
+TEXT_SUBTITLES = frozenset({"subrip", "ass", "webvtt", "text", "mov_text", "microdvd", "subviewer", "sami"})
 
 MILLISECOND = Fraction(1, 1000)
 
