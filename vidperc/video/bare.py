@@ -10,7 +10,8 @@ from av.codec.codec import find_best_pix_fmt_of_list
 
 from vidperc.errors import VidpercError
 from vidperc.ops.layout import LAYOUTS
-from vidperc.video.copied import STALE_TAGS, describe, is_statistics, spelled
+from vidperc.video.copied import describe
+from vidperc.video.copied_tags import STALE_TAGS, is_statistics, spelled
 from vidperc.video.encoder_settings import EncoderSettings
 from vidperc.video.fates import Copied, Fate
 from vidperc.video.header import views

@@ -1,8 +1,7 @@
-"""All that an output has beside its picture: the source's other streams, chapters and tags, copied once."""
+"""The source's other streams in an output: a place for each that can be kept, and what becomes of the others."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,28 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import av.error
 from av.packet import Packet
 
-from vidperc.video.fates import Copied, Fate
+from vidperc.video.copied_tags import STALE_TAGS, is_statistics, spelled
+from vidperc.video.fates import Copied
 from vidperc.video.header import header_in
-from vidperc.video.identity import identity_tags
 from vidperc.video.opening import open_input
-from vidperc.video.probe import VideoInfo, codec_name, rate_of
-from vidperc.video.smpte import moved_timecode
-from vidperc.video.source import tolerant_packets
+from vidperc.video.probe import VideoInfo, codec_name
 from vidperc.video.subtitles import TEXT_SUBTITLES, TextConverter
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
     from av.subtitles.stream import SubtitleStream
-    from av.video.stream import VideoStream
-
-# Written by whoever made the source about the source; untrue of the output.
-STALE_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "vidperc_job", "alpha_mode"})
-
-# Matroska's, of packets that are gone; some end in a language (NUMBER_OF_FRAMES-eng).
-_STATISTICS = re.compile(
-    r"(_STATISTICS_(TAGS|WRITING_APP|WRITING_DATE_UTC)|BPS|NUMBER_OF_FRAMES|NUMBER_OF_BYTES|DURATION)(-[A-Za-z]{2,8})*"
-)
 
 PICTURE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp")}
 
@@ -53,11 +41,6 @@ class Cover:
 
     place: Stream
     data: bytes
-
-
-def is_statistics(tag: str) -> bool:
-    """Whether a tag tells of packets of the source."""
-    return _STATISTICS.fullmatch(tag) is not None
 
 
 def copy_streams(
@@ -207,186 +190,3 @@ def _copy_stream_tags(stream: Stream, place: Stream) -> None:
         if key.lower() not in STALE_TAGS and not is_statistics(key):
             place.metadata[spelled(key)] = spelled(value)
     place.disposition = stream.disposition
-
-
-def spelled(text: str) -> str:
-    """A tag as text that can be written: what is no UTF-8 in the source becomes U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def copy_tags(output: OutputContainer, container: InputContainer, identity: str) -> None:
-    """The tags of the source that are true of the output, and the identity of its job where it is a tag."""
-    for key, value in container.metadata.items():
-        if key.lower() not in STALE_TAGS:
-            output.metadata[spelled(key)] = spelled(value)
-    output.metadata.update(identity_tags(output.format.name, identity))
-
-
-def move_timecode(
-    output: OutputContainer,
-    container: InputContainer,
-    source: VideoInfo,
-    window: tuple[int, int] | None,
-    copied: Copied,
-) -> None:
-    """Let the timecode of an excerpt, or of pictures made of fields, be that of its own first picture."""
-    main = cast("VideoStream", container.streams[source.stream])
-    rate = rate_of(main)
-    later = window[0] * source.time_base - (main.start_time or 0) * (main.time_base or 0) if window else Fraction(0)
-    if not later and rate == source.rate:
-        return
-    for tags in (output.streams.video[0].metadata, output.metadata):
-        for key, was in list(tags.items()):
-            if key.lower() != "timecode":
-                continue
-            now = moved_timecode(was, rate, later, new_rate=source.rate)
-            if now is not None and now != was:
-                tags[key] = now
-                said = f"{was} of the source's first picture is {now} of the first one here"
-                copied.fates.append(
-                    Fate(subject="video", field="timecode", outcome="converted", reason=said, asked=True)
-                )
-
-
-def copy_chapters(
-    output: OutputContainer,
-    container: InputContainer,
-    source: VideoInfo,
-    window: tuple[int, int] | None,
-    copied: Copied,
-    *,
-    origin: int = 0,
-) -> None:
-    """The source's chapters; of an excerpt, (first pts, pts of the end), those within it, cut to it.
-
-    origin: as for write_output.
-    """
-    chapters = container.chapters()
-    if window is None and origin:
-        for chapter in chapters:
-            back = round(origin * source.time_base / (chapter["time_base"] or Fraction(1, 1000)))
-            chapter["start"], chapter["end"] = chapter["start"] - back, chapter["end"] - back
-    if window is not None:
-        kept = []
-        for chapter in chapters:
-            unit = chapter["time_base"] or Fraction(1, 1000)
-            start, stop = (round(edge * source.time_base / unit) for edge in window)
-            if chapter["end"] > start and chapter["start"] < stop:
-                chapter["start"] = max(chapter["start"], start) - start
-                chapter["end"] = min(chapter["end"], stop) - start
-                kept.append(chapter)
-        chapters = kept
-    for chapter in chapters:
-        chapter["metadata"] = {spelled(key): spelled(value) for key, value in chapter["metadata"].items()}
-    if chapters:
-        output.set_chapters(chapters)
-        copied.keep(f"{len(chapters)} chapter{'s' if len(chapters) > 1 else ''}")
-
-
-def other_packets(
-    container: InputContainer,
-    lanes: dict[int, Lane],
-    time_base: Fraction,
-    window: tuple[int, int] | None,
-    copied: Copied,
-    *,
-    origin: int = 0,
-) -> Iterator[Packet[Any]]:
-    """The packets of the copied streams, in the order of the source, counted in `copied.packets`.
-
-    window: of an excerpt in time_base, as for write_output; packets outside it are left out. origin: as there.
-    """
-    for packet, index in _within(container, lanes, time_base, window, origin):
-        lane = lanes[index]
-        if lane.converter is None:
-            yield _counted(packet, lane, copied)
-            continue
-        for converted in lane.converter.packets(packet):
-            yield _counted(converted, lane, copied)
-    for lane in lanes.values():
-        if lane.converter is not None:
-            for converted in lane.converter.rest():
-                yield _counted(converted, lane, copied)
-
-
-def _counted(packet: Packet[Any], lane: Lane, copied: Copied) -> Packet[Any]:
-    packet.stream = lane.place
-    copied.packets[lane.place.index] = copied.packets.get(lane.place.index, 0) + weight(packet)
-    return packet
-
-
-def weight(packet: Packet[Any]) -> int:
-    """What a packet counts in `copied.packets`: one, or its bytes of PCM, which MP4 and MOV cut into packets anew."""
-    return packet.size if is_pcm(packet.stream) else 1
-
-
-def is_pcm(stream: Stream) -> bool:
-    """Whether a stream is sound without compression."""
-    return codec_name(stream).startswith("pcm_")
-
-
-def _within(
-    container: InputContainer, lanes: dict[int, Lane], time_base: Fraction, window: tuple[int, int] | None, origin: int
-) -> Iterator[tuple[Packet[Any], int]]:
-    """The packets of these streams that begin or last within the window, moved to its start, and their streams."""
-    if not lanes:
-        return
-    first = window[0] * time_base if window else None
-    end = window[1] * time_base if window else None
-    done: set[int] = set()
-    begun: set[int] = set()
-    for packet in tolerant_packets(container, [container.streams[index] for index in lanes]):
-        index = packet.stream.index
-        when = packet.pts if packet.pts is not None else packet.dts
-        if packet.size == 0 or when is None or is_gap(packet):
-            continue
-        if first is not None and end is not None:
-            if when * packet.time_base >= end:
-                done.add(index)
-                if len(done) == len(lanes):
-                    return
-                continue
-            if (when + max(packet.duration or 0, 1)) * packet.time_base <= first:
-                continue
-            if packet.stream.type == "video" and not packet.is_keyframe and index not in begun:
-                continue  # nothing that it refers to is there
-            begun.add(index)
-            back = round(first / packet.time_base)
-            if packet.stream.type == "subtitle" and packet.duration:
-                stop = min(when + packet.duration, round(end / packet.time_base))
-                packet.pts = packet.dts = max(when, back)
-                packet.duration = stop - max(when, back)
-            packet.pts = None if packet.pts is None else packet.pts - back
-            packet.dts = None if packet.dts is None else packet.dts - back
-        elif origin:
-            back = round(origin * time_base / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts - back
-            packet.dts = None if packet.dts is None else packet.dts - back
-        yield packet, index
-
-
-def is_gap(packet: Packet[Any]) -> bool:
-    """Whether a packet is the empty text that fills the gaps of an MP4's subtitles; each muxer makes its own."""
-    return codec_name(packet.stream) == "mov_text" and bytes(packet) == b"\0\0"
-
-
-def leave_out_empty(output: OutputContainer, lanes: dict[int, Lane], copied: Copied) -> None:
-    """Where a container leaves out tracks without packets, as MP4 does, let `copied` say where the others are then."""
-    copied.places = {index: lane.place.index for index, lane in lanes.items()}
-    if output.format.name not in MP4_AND_MOV:
-        return
-    empty = {index: place for index, place in copied.places.items() if not copied.packets.get(place)}
-    for index in empty:
-        del copied.places[index]
-    moved = {place: place - sum(gone < place for gone in empty.values()) for place in copied.places.values()}
-    copied.places = {index: moved[place] for index, place in copied.places.items()}
-    copied.packets = {moved[place]: count for place, count in copied.packets.items()}
-
-
-def tell_empty(container: InputContainer, lanes: dict[int, Lane], copied: Copied, name: str) -> None:
-    """Let `copied` say of which streams nothing is there to copy, once all was."""
-    for index in lanes:
-        if index not in copied.places:
-            subject = describe(container.streams[index])
-            copied.fates = [fate for fate in copied.fates if fate.subject != subject]
-            copied.convert(subject, f"nothing of it is in this part, and {name} has no empty streams")

@@ -18,19 +18,9 @@ import av.error
 from av.packet import Packet
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import (
-    Lane,
-    copy_chapters,
-    copy_streams,
-    copy_tags,
-    cover_packet,
-    describe,
-    leave_out_empty,
-    move_timecode,
-    other_packets,
-    tell_empty,
-    weight,
-)
+from vidperc.video.copied import Lane, copy_streams, cover_packet, describe
+from vidperc.video.copied_packets import leave_out_empty, other_packets, tell_empty, weight
+from vidperc.video.copied_tags import copy_chapters, copy_tags, move_timecode
 from vidperc.video.fates import Copied
 from vidperc.video.identity import append_identity
 from vidperc.video.light_header import stating_light

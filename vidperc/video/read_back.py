@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from av.stream import Disposition
 
-from vidperc.video.copied import STALE_TAGS, describe, is_cover, is_statistics, spelled
+from vidperc.video.copied import describe, is_cover
+from vidperc.video.copied_tags import STALE_TAGS, is_statistics, spelled
 from vidperc.video.fates import Copied
 from vidperc.video.header import views
 from vidperc.video.opening import open_input

@@ -13,7 +13,9 @@ import av.error
 from av.packet import Packet
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import Lane, copy_chapters, copy_streams, copy_tags, cover_packet, leave_out_empty
+from vidperc.video.copied import Lane, copy_streams, cover_packet
+from vidperc.video.copied_packets import leave_out_empty
+from vidperc.video.copied_tags import copy_chapters, copy_tags
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.output import CONTAINERS, container_options, new_video_stream, open_template

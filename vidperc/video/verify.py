@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidperc.errors import VidpercError
-from vidperc.video.copied import is_gap, is_pcm, weight
+from vidperc.video.copied_packets import is_gap, is_pcm, weight
 from vidperc.video.opening import open_input
 from vidperc.video.source import DECODE_ERRORS
 
