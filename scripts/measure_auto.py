@@ -7,7 +7,7 @@ The first frames of each clip are shrunk to half by bicubic, encoded by each cod
 enlarged again by a network for clean pictures and by one for compressed ones. For each file: what a look at it finds
 (`vidperc/video/compression.py`), and what the second network gains over the first, in dB of Y-PSNR and, with weights,
 in LPIPS by SqueezeNet. At the end, what is lost against the better of both, in dB on average, by taking always one of
-them, and as `-m auto` does; and the threshold of bits per pixel that alone loses least, for each codec.
+them, as `-m auto` does, and at best by a bound of the codec's quantiser alone, or of bits per pixel.
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ def main() -> None:
         bound, least = best_bound(of_codec)
         figures = (lost(of_codec, _never), lost(of_codec, _always), lost(of_codec, _as_auto), least)
         print(f"{codec:12}" + "".join(f"{figure:8.3f}" for figure in figures) + f"  {bound:.3f}")
+    print(f"{'all':12}" + "".join(f"{lost(found, rule):8.3f}" for rule in (_never, _always, _as_auto)))
     if asked.json is not None:
         asked.json.write_text(json.dumps([asdict(cell) for cell in found], indent=1) + "\n")
 

@@ -142,6 +142,14 @@ def test_what_options_say_is_not_set_in_the_recipe(vidperc: Vidperc, clips: Path
         assert (code, err) == (1, [f"vidperc: --set {setting}: is not the recipe's to say here; use {option}"])
 
 
+def test_what_a_recipe_holds_out_is_not_learnt_from(vidperc: Vidperc, clips: Path, tmp_path: Path) -> None:
+    held = RECIPE.replace('videos: ["."],', 'videos: ["."], held_out: [clip0.mkv],')
+    (tmp_path / "small.yaml").write_text(held)
+    code, _, err = vidperc(*FINETUNE, "--clips", str(clips))
+    assert code == 0, err
+    assert err[0] == "held out: clip0.mkv"
+
+
 def test_photographs_that_are_no_video_are_told(vidperc: Vidperc, tmp_path: Path) -> None:
     folder = tmp_path / "album"
     folder.mkdir()

@@ -18,6 +18,7 @@ from vidperc.models.recurrent import (
     RecurrentShape,
     RunningRecurrent,
     carried,
+    looked_back,
 )
 from vidperc.models.settle import MOST_FRAMES, measure_settle
 from vidperc.models.trainable_recurrent import TrainableRecurrent, begin_with_image_network
@@ -72,9 +73,9 @@ def run(
 
 
 def left_behind() -> Before:
-    """What a frame of other numbers would have left."""
+    """What a frame of other numbers would have left, near enough to those of `clip` for its memory to count."""
     return Before(
-        torch.rand(1, 1, HEIGHT, WIDTH),
+        0.48 + 0.04 * torch.rand(1, 1, HEIGHT, WIDTH),
         torch.rand(1, 1, 2 * HEIGHT, 2 * WIDTH),
         2 * torch.rand(1, SHAPE.state, HEIGHT, WIDTH) - 1,
     )
@@ -126,7 +127,8 @@ def test_where_a_flow_is_no_number_nothing_was_visible_and_nothing_breaks() -> N
 
 @pytest.mark.parametrize("size", [(20, 26), (74, 100)])
 def test_motion_of_another_size_is_resized(size: tuple[int, int]) -> None:
-    luma, before, network = torch.rand(1, 1, HEIGHT, WIDTH), left_behind(), running(recurrent_network())
+    luma = 0.45 + 0.1 * torch.rand(1, 1, HEIGHT, WIDTH)
+    before, network = left_behind(), running(recurrent_network())
     made: list[Tensor] = []
     for height, width in (size, (HEIGHT, WIDTH)):
         flow = torch.tensor([2.0 * width / WIDTH, 1.0 * height / HEIGHT]).view(1, 2, 1, 1)
@@ -179,6 +181,17 @@ def test_memory_counts_as_far_as_the_frames_agree() -> None:
         # An echo's details are all memory; what is new of that is a tenth of its luma.
         torch.testing.assert_close(shown, (left.picture - luma + 0.3) * agreed, atol=1e-4, rtol=0)
         torch.testing.assert_close(kept.picture, left.picture + 0.3 * KEPT_AT_MOST * agreed, atol=1e-4, rtol=0)
+
+
+def test_what_is_hidden_says_nothing_of_what_is_beside_it() -> None:
+    """A column that alone is visible, and differs."""
+    luma, still = torch.full((1, 1, 9, 9), 0.5), torch.zeros(1, 2, 9, 9)
+    seen = torch.zeros(1, 1, 9, 9)
+    seen[..., 4] = 1
+    for apart, agreed in ((0.05, 1.0), (0.12, 0.5), (0.2, 0.0)):
+        difference, there = looked_back(luma, still, seen, luma + apart)
+        torch.testing.assert_close(there, seen * agreed, atol=1e-4, rtol=0)
+        torch.testing.assert_close(difference, seen * agreed * apart, atol=1e-4, rtol=0)
 
 
 def test_noise_is_no_disagreement() -> None:

@@ -53,16 +53,25 @@ def test_a_quantiser_says_more_than_bits():
     [
         ("libx264", {"qp": "31", "x264-params": "aq-mode=0"}, 31),
         ("mpeg4", {"qmin": "5", "qmax": "5"}, 10),
-        ("libvpx-vp9", {"crf": "40", "b": "0"}, None),
+        ("libvpx-vp9", {"crf": "40", "qmin": "40", "qmax": "40", "b": "0"}, 160),  # four of 255 to each of its 63 steps
         ("libx265", {"crf": "30", "x265-params": "log-level=error"}, None),
     ],
 )
 def test_the_quantiser_is_that_of_the_encoder(codec, options, wanted, tmp_path):
     path = make_clip(tmp_path / "clip.mkv", frames=12, size=(192, 128), codec=codec, options=options)
     found = look_at_compression(path, probe(path), index_frames(path)).quantiser
-    if wanted is not None:
-        assert found == pytest.approx(wanted, abs=3.1)  # I frames are coded a little finer than P frames
-    assert (found is None) == (codec == "libx265")
+    # I frames are coded a little finer than P frames.
+    assert found == (None if wanted is None else pytest.approx(wanted, abs=3.1))
+
+
+def test_a_quantiser_means_the_same_at_any_depth(tmp_path):
+    found = []
+    for pix_fmt in ("yuv420p", "yuv420p10le"):
+        path = make_clip(
+            tmp_path / f"{pix_fmt}.mkv", frames=12, size=(192, 128), pix_fmt=pix_fmt, options={"crf": "20"}
+        )
+        found.append(look_at_compression(path, probe(path), index_frames(path)).quantiser)
+    assert found[0] == pytest.approx(found[1], abs=1)
 
 
 def test_a_file_is_looked_at(tmp_path):

@@ -48,8 +48,8 @@ def finetune_recipe(
 
     model: a name of our own networks, or a file of weights. clips: a folder of videos or of folders of frames, or a
     video. name: of what is made. recipe: a YAML file; None for the built-in one. held_out: names or globs of files
-    that are measured and not learnt from; where there is none, of several files the last of every five that gives
-    clips. settings: laid over the recipe.
+    that are measured and not learnt from; where there is none, those of the recipe, else of several files the last of
+    every five that gives clips. settings: laid over the recipe.
     Raises VidpercError for a network without weights, a recipe without clips, a setting of what is filled in here, and
     as `load_recipe` does.
     """
@@ -61,7 +61,8 @@ def finetune_recipe(
     if not isinstance(laid, Recipe) or laid.clips is None or laid.network is not None:
         raise VidpercError(f"{recipe}: wanted a recipe of `clips` and no `network`; copy configs/finetune.yaml")
     start = start_of(model)
-    material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=tuple(held_out))
+    held_out = tuple(held_out) or laid.clips.held_out
+    material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=held_out)
     if not held_out:
         found = find_sources(material, folder_of(clips))
         material = replace(material, held_out=_held_out_of((*found.videos, *found.frame_folders), material))

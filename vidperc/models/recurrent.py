@@ -37,6 +37,7 @@ KEPT_AT_MOST = 0.8
 # Frames that differ by more where motion leads show different things: what it missed would else stay as a ghost. Around
 # a pixel, because noise differs from pixel to pixel.
 _SAME, _AROUND = 0.08, 3
+_NONE = 1e-6  # stands for no pixel that is visible, by which nothing can be divided
 
 # What the picture has beyond bicubic is some hundredths; with this it is as large as the features beside it.
 _GAIN = 4.0
@@ -45,7 +46,7 @@ _GAIN = 4.0
 # would not give the bits of the whole frame.
 _LEAST_CHANNELS = 16
 
-# Channels of what it sees of a frame: luma, how the frame before differs where that is visible, and where it is.
+# Channels of what it sees of a frame: luma, how the frame before differs where that shows the same, and where it does.
 _INPUTS = 3
 
 
@@ -113,13 +114,13 @@ def carried(base: Tensor, flow: Tensor, before: Before) -> Tensor:
 
 
 def looked_back(luma: Tensor, flow: Tensor, visible: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """How the frame before, moved, differs, and where it shows the same surface, from 0 to 1; both (N,1,h,w).
+    """How the frame before, moved, differs where it shows the same surface, and where it does, 0 to 1; both (N,1,h,w).
 
-    Motion says where, as well as it knows; the frames have to agree.
+    Motion says where, as well as it knows; and the frames have to agree around a pixel, as far as there is visible.
     """
     difference = (warp(before, flow, mode="bicubic") - luma) * visible
-    around = F.avg_pool2d(difference.abs(), _AROUND, 1, _AROUND // 2, count_include_pad=False)
-    there = visible * (2 - around / _SAME).clamp(0, 1)
+    around, seen = (F.avg_pool2d(part, _AROUND, 1, _AROUND // 2) for part in (difference.abs(), visible))
+    there = visible * (2 - around / (_SAME * seen).clamp(min=_NONE)).clamp(0, 1)
     return difference * there, there
 
 

@@ -73,11 +73,12 @@ def follow(
         recipe.check_scale(scale)
     except ValueError as error:
         raise VidpercError(f"{recipe.name}: {error}") from error
+    _as_written(network, recipe, folder)  # which refuses what would else be refused at the end
+    objective = _open_objective(recipe)
     held_out = _open_held_out(recipe, data, folder, scale=scale, threads=threads, say=say)
     # LPIPS where the objective asks for more than the distance of luma.
     measure = measure_of(held_out, open_lpips(say) if held_out and recipe.objective is not None else None)
     before = measure(network) if recipe.network is None else {}
-    objective = _open_objective(recipe)
     pay: Pay = pay_for_luma if objective is None else pay_for(objective, seen=recipe.seen)
     together = recipe.schedule.batch * (1 if processes is None else processes.count)
     draws = _open_material(recipe, data, folder, scale=scale, threads=threads, together=together, say=say)
@@ -167,7 +168,8 @@ def _as_written(network: nn.Module, recipe: Recipe, folder: Path) -> nn.Module:
 
 def _told_apart_by(recipe: Recipe, data: Path, folder: Path) -> dict[str, object]:
     """What tells this training from another, by what its files hold, not by their names alone."""
-    told: dict[str, object] = {key: value for key, value in asdict(recipe).items() if key in _LEARNT}
+    other = {"sizes", "degraded"} if recipe.clips is not None else {"frames", "ahead"}  # which say nothing of it
+    told: dict[str, object] = {key: value for key, value in asdict(recipe).items() if key in _LEARNT - other}
     if recipe.clips is not None:
         told["clips"] = told_apart_by(recipe.clips, find_sources(recipe.clips, data))
     else:

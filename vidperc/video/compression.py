@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -25,8 +26,8 @@ CLEAN_CODECS = frozenset({
     "wrapped_avframe", "v210", "v410", "r210", "gif", "lagarith", "tiff", "bmp", "jpegls", "jpeg2000",
 })  # fmt: skip
 
-# Quantisers from which on a network for compressed pictures gives more than one for clean ones, on each codec's scale:
-# in QP, in steps of VP9's table, in twice MPEG's qscale. By scripts/measure_auto.py (docs/networks.md).
+# Quantisers above which a network for compressed pictures gives more than one for clean ones, on each codec's scale: in
+# QP of 8 bits, in steps of VP9's table, in twice MPEG's qscale. By scripts/measure_auto.py (docs/networks.md).
 # MPEG-2 and MPEG-4 were measured; the others have the same decoder and scale.
 _MPEG = ("mpeg2video", "mpeg4", "mpeg1video", "h263", "flv1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
 COARSE = {"h264": 22.8, "vp9": 120.0, **dict.fromkeys(_MPEG, 6.0)}
@@ -89,9 +90,13 @@ def look_at_compression(path: Path, info: VideoInfo, index: FrameIndex) -> Compr
     bits = 8 * sum(index.nbytes) / (len(index.nbytes) * info.width * info.height) if index.nbytes else None
     if info.codec in CLEAN_CODECS:
         return Compression(info.codec, bits, 1.0)
-    looks = _looks(path, index)
-    blocks = [blockiness(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8)) for frame, _ in looks]
-    coarse = [quantiser for _, quantiser in looks if quantiser is not None]
+    blocks: list[float] = []
+    coarse: list[float] = []
+    for luma, quantiser in _looks(path, index):
+        blocks.append(blockiness(luma))
+        if quantiser is not None:
+            # H.264 counts six more for every bit above eight, for the same step.
+            coarse.append(quantiser - (6 * (info.bits - 8) if info.codec == "h264" else 0))
     return Compression(
         info.codec,
         bits,
@@ -116,14 +121,14 @@ def blockiness(luma: NDArray[np.uint8]) -> float:
     return (at_border + 0.05) / (inside + 0.05)  # a flat picture has none
 
 
-def _looks(path: Path, index: FrameIndex) -> list[tuple[VideoFrame, float | None]]:
-    """A frame shortly after each of a few keyframes, and the mean quantiser from there to here."""
+def _looks(path: Path, index: FrameIndex) -> Iterator[tuple[NDArray[np.uint8], float | None]]:
+    """Luma (H,W) of a frame shortly after each of a few keyframes, and the mean quantiser from there to here."""
     places = [index.pts[len(index.pts) * place // _LOOKS] for place in range(_LOOKS)]
     keyframes = {before[-1] for pts in places if (before := index.keyframes_up_to(pts))}
-    found: list[tuple[VideoFrame, float | None]] = []
     if is_images(path):
-        shown = (next(read_frames(path, start=pts, stop=pts + 1)) for pts in sorted({*places}))
-        return [(decoded.frame, None) for decoded in shown]
+        for pts in sorted({*places}):
+            yield _luma(next(read_frames(path, start=pts, stop=pts + 1)).frame), None
+        return
     with open_input(path) as container:
         stream = video_stream(container, path)
         stream.codec_context.options = {**stream.codec_context.options, "export_side_data": "venc_params"}
@@ -133,12 +138,15 @@ def _looks(path: Path, index: FrameIndex) -> list[tuple[VideoFrame, float | None
                 frames = list(islice(container.decode(stream), _PREDICTED + 1))
                 told = [q for frame in frames if (q := _quantiser(frame)) is not None]
                 if frames:
-                    found.append((frames[-1], float(np.mean(told)) if told else None))
-    return found
+                    yield _luma(frames[-1]), float(np.mean(told)) if told else None
+
+
+def _luma(frame: VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8)
 
 
 def _quantiser(frame: VideoFrame) -> float | None:
-    """The mean quantiser of a frame's blocks; None where the decoder told none, and for frames that no other sees."""
+    """The mean quantiser of a frame's blocks; None where the decoder told none, and for B frames, which are coarser."""
     data: bytes | None = None
     if frame.pict_type != PictureType.B:
         with suppress(ValueError):
