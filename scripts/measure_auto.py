@@ -25,7 +25,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, cast
 
 import av
-import numpy as np
 import torch
 from av.video.frame import VideoFrame
 from torch import Tensor
@@ -35,6 +34,7 @@ from vidperc.metrics.psnr import psnr_y601
 from vidperc.models.load import load_model
 from vidperc.perception.lpips import Lpips, load_lpips
 from vidperc.placement import Placement
+from vidperc.training.clips import to_pixels
 from vidperc.training.images import Pixels, shrink
 from vidperc.video.compression import look_at_compression
 from vidperc.video.index import index_frames
@@ -91,8 +91,7 @@ def cells(clip: Path, asked: argparse.Namespace, lpips: Lpips | None) -> Iterato
     true: list[Pixels] = []
     for frame in islice(read_rgb(clip), asked.frames):
         height, width = (side // 4 * 4 for side in frame.shape[1:])
-        codes = frame[:, :height, :width].clamp(0, 1).mul(255).round().to(torch.uint8)
-        true.append(codes.permute(1, 2, 0).contiguous().numpy())
+        true.append(to_pixels(frame[None, :, :height, :width])[0])
     small = [shrink(frame, frame.shape[0] // 2, frame.shape[1] // 2) for frame in true]
     places = {len(true) * (2 * look + 1) // (2 * asked.looks) for look in range(asked.looks)}
     for encoder, (_, qualities, _) in CODECS.items():
@@ -139,15 +138,18 @@ def lost(found: Sequence[Cell], takes: Callable[[Cell], bool]) -> float:
 
 def best_bound(found: Sequence[Cell]) -> tuple[float, float]:
     """The bound of quantisers, else of bits per pixel, that loses least, and what that loses."""
-    coarse = [-cell.bits_per_pixel if cell.quantiser is None else cell.quantiser for cell in found]
-    values = sorted(coarse)
+    values = sorted(map(_coarseness, found))
     between = [values[0] - 1, *((one + other) / 2 for one, other in pairwise(values)), values[-1] + 1]
-    losses = [
-        fmean(max(c.decibels, 0) - (c.decibels if value > bound else 0) for c, value in zip(found, coarse, strict=True))
-        for bound in between
-    ]
-    place = int(np.argmin(losses))
-    return abs(between[place]), losses[place]
+
+    def loses(bound: float) -> float:
+        return lost(found, lambda cell: _coarseness(cell) > bound)
+
+    best = min(between, key=loses)
+    return abs(best), loses(best)
+
+
+def _coarseness(cell: Cell) -> float:
+    return -cell.bits_per_pixel if cell.quantiser is None else cell.quantiser
 
 
 def _never(_: Cell) -> bool:
