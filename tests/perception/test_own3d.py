@@ -58,7 +58,8 @@ def test_it_is_the_network_of_plain_3d_convolutions(network: Own3d, size: tuple[
     clip = clip_of(*size)
     plain = in_three_dimensions(network, clip)
     for name, features in network(clip).items():
-        torch.testing.assert_close(features, plain[name], rtol=1e-4, atol=1e-5)
+        # Sums of many terms that cancel: how far rounding goes depends on the largest of them, and on the processor.
+        torch.testing.assert_close(features, plain[name], rtol=0, atol=1e-5 * float(plain[name].abs().max()))
 
 
 def test_layers_have_the_widths_and_strides_that_are_announced(network: Own3d) -> None:
