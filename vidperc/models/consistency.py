@@ -17,10 +17,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vidperc.models.luma import FoldedConv, begin_near_identity, convolve_relu, folded, packed_layers, through_layers
-from vidperc.models.precision import training_precision
+from vidperc.models.luma import TrainableConvs, begin_near_identity, convolve_all, packed_layers, through_layers
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.flow_size import resize_flow, resize_mask
 from vidperc.ops.held import kept_share
@@ -174,26 +173,21 @@ class RunningConsistency:
         return detail, Held(source, base, detail)
 
 
-class TrainableConsistency(nn.Module):
+class TrainableConsistency(TrainableConvs):
     """A consistency network as it is trained, over clips of luma.
 
     Computes in bfloat16 where that is quick, with float32 weights; the picture stays float32.
     """
 
     def __init__(self, shape: ConsistencyShape, *, expand: int) -> None:
-        super().__init__()
+        super().__init__(shape.widths(), expand=expand)
         self.shape = shape
-        self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
         begin_near_identity(self.convolutions())
         last = self.convolutions()[-1]
         with torch.no_grad():
             last.weight.zero_()
             if last.expand:
                 last.narrow.zero_()
-
-    def convolutions(self) -> list[FoldedConv]:
-        """The convolutions from the first to the last."""
-        return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
 
     def forward(self, made: Tensor, source: Tensor, flow: Tensor, visible: Tensor, strength: float = 1.0) -> Tensor:
         """Clips held steady, (N,T,1,H,W) float32.
@@ -204,7 +198,7 @@ class TrainableConsistency(nn.Module):
         """
         size = made.shape[-2], made.shape[-1]
         flow, visible = flow.detach(), visible.detach()
-        kernels = [(layer.kernel(), layer.bias) for layer in self.convolutions()]
+        kernels = self.kernels()
         before: Held | None = None
         out: list[Tensor] = []
         for t in range(made.shape[1]):
@@ -213,23 +207,10 @@ class TrainableConsistency(nn.Module):
             detail = made[:, t] - base
             if before is not None:
                 scene = look(here, base, detail, flow[:, t], visible[:, t], before)
-                detail = settle_on(scene, _answer(scene.seen, kernels), strength)
+                detail = settle_on(scene, convolve_all(scene.seen, kernels), strength)
             before = Held(here, base, detail)
             out.append(base + detail)
         return torch.stack(out, dim=1)
-
-    def folded(self) -> dict[str, Tensor]:
-        """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
-        return folded(self.convolutions())
-
-
-def _answer(seen: Tensor, kernels: list[tuple[Tensor, nn.Parameter]]) -> Tensor:
-    x = seen.to(training_precision(seen.device)).contiguous(memory_format=torch.channels_last)
-    *body, (kernel, bias) = kernels
-    for inner, its_bias in body:
-        x = convolve_relu(x, inner, its_bias)
-    kernel = kernel.to(x.dtype).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, kernel, bias.to(x.dtype), padding=1)
 
 
 def _luma(planes: Tensor) -> Tensor:

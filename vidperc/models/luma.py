@@ -23,6 +23,9 @@ from vidperc.ops.tiles import Span, cut
 
 Layer = Callable[[Tensor], Tensor]
 
+# A 3x3 kernel (outputs,inputs,3,3) and its bias (outputs,).
+Kernel = tuple[Tensor, Tensor]
+
 # A ReLU in all but name. The backward pass of torch's own takes eight times as long in bfloat16 on a CPU.
 _NEVER_REACHED = 1e30
 
@@ -186,34 +189,48 @@ class FoldedConv(nn.Module):
         return kernel + torch.einsum("moi,mhw->oihw", self.edges, self.masks)
 
 
-class TrainableLuma(nn.Module):
+class TrainableConvs(nn.Module):
+    """The convolutions of a network of our own as it is trained, one after the other.
+
+    widths: input and output channels of each. expand: as `FoldedConv` has it.
+    """
+
+    def __init__(self, widths: Sequence[tuple[int, int]], *, expand: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in widths)
+
+    def convolutions(self) -> list[FoldedConv]:
+        """The convolutions, in the order in which they run."""
+        return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
+
+    def kernels(self) -> list[Kernel]:
+        """Their kernels, branches added up, and biases."""
+        return [(layer.kernel(), layer.bias) for layer in self.convolutions()]
+
+    @torch.no_grad()
+    def folded(self) -> dict[str, Tensor]:
+        """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
+        tensors: dict[str, Tensor] = {}
+        for place, (kernel, bias) in enumerate(self.kernels()):
+            tensors[f"{place}.weight"] = kernel.detach().clone(memory_format=torch.contiguous_format)
+            tensors[f"{place}.bias"] = bias.detach().clone()
+        return tensors
+
+
+class TrainableLuma(TrainableConvs):
     """A luma network as it is trained: (N,1,h,w) luma in [0,1] to the (N,s*s,h,w) that bicubic lacks.
 
     Computes in bfloat16 where that is quick, with float32 weights.
     """
 
     def __init__(self, shape: LumaShape, *, expand: int) -> None:
-        super().__init__()
+        super().__init__(shape.widths(), expand=expand)
         self.shape = shape
-        self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
         begin_near_identity(self.convolutions())
-
-    def convolutions(self) -> list[FoldedConv]:
-        """The convolutions from the first to the last."""
-        return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
 
     def forward(self, luma: Tensor) -> Tensor:
         """What bicubic lacks, (N,s*s,h,w) float32, of luma (N,1,h,w) float32."""
-        x = (luma - 0.5).to(training_precision(luma.device)).contiguous(memory_format=torch.channels_last)
-        *body, last = self.convolutions()
-        for layer in body:
-            x = convolve_relu(x, layer.kernel(), layer.bias)
-        kernel = last.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
-        return F.conv2d(x, kernel, last.bias.to(x.dtype), padding=1).float()
-
-    def folded(self) -> dict[str, Tensor]:
-        """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
-        return folded(self.convolutions())
+        return convolve_all(luma - 0.5, self.kernels())
 
 
 @torch.no_grad()
@@ -226,19 +243,24 @@ def begin_near_identity(layers: Sequence[FoldedConv]) -> None:
     last.weight.mul_(0.1)
 
 
-@torch.no_grad()
-def folded(layers: Sequence[FoldedConv]) -> dict[str, Tensor]:
-    """The weights of layers as they run, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of the N-th one."""
-    tensors: dict[str, Tensor] = {}
-    for place, layer in enumerate(layers):
-        tensors[f"{place}.weight"] = layer.kernel().detach().clone(memory_format=torch.contiguous_format)
-        tensors[f"{place}.bias"] = layer.bias.detach().clone()
-    return tensors
+def convolve_all(x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
+    """Convolutions one after the other, each with its ReLU but for the last one, as float32, and their gradients."""
+    x = x.to(training_precision(x.device))
+    *body, last = kernels
+    for kernel, bias in body:
+        x = convolve_relu(x, kernel, bias)
+    return convolve(x, *last)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """conv3x3(x) with zero padding, in the type of x, as float32, and its gradients."""
+    x, weight = (part.contiguous(memory_format=torch.channels_last) for part in (x, weight.to(x.dtype)))
+    return F.conv2d(x, weight, bias.to(x.dtype), padding=1).float()
 
 
 def convolve_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """relu(conv3x3(x)) with zero padding, in the type of x, and its gradients."""
-    return _ConvolveRelu.apply(x, weight, bias)
+    return _ConvolveRelu.apply(x.contiguous(memory_format=torch.channels_last), weight, bias)
 
 
 class _ConvolveRelu(torch.autograd.Function):

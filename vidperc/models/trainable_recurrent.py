@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.models.luma import FoldedConv, LumaShape, begin_near_identity, convolve_relu, folded
+from vidperc.models.luma import FoldedConv, LumaShape, TrainableConvs, begin_near_identity, convolve, convolve_relu
 from vidperc.models.precision import training_precision
 from vidperc.models.recurrent import Before, RecurrentShape, carried, looked_back, next_memory, seen, shown_details
 from vidperc.ops.resize import resize
@@ -18,24 +18,19 @@ from vidperc.ops.resize import resize
 _SHOW_LITTLE = -3.0
 
 
-class TrainableRecurrent(nn.Module):
+class TrainableRecurrent(TrainableConvs):
     """A recurrent network as it is trained, over clips.
 
     Computes in bfloat16 where that is quick, with float32 weights; the picture stays float32.
     """
 
     def __init__(self, shape: RecurrentShape, *, expand: int) -> None:
-        super().__init__()
+        super().__init__(shape.widths(), expand=expand)
         self.shape = shape
-        self.layers = nn.ModuleList(FoldedConv(i, o, expand) for i, o in shape.widths())
         layers = self.of_image_network()
         begin_near_identity(layers)
         with torch.no_grad():
             layers[-1].bias[-1] = _SHOW_LITTLE
-
-    def convolutions(self) -> list[FoldedConv]:
-        """The convolutions, in the order in which they run."""
-        return [layer for layer in self.layers if isinstance(layer, FoldedConv)]
 
     def of_image_network(self) -> list[FoldedConv]:
         """Those that an image network has as well, all but the one that answers for the memory."""
@@ -72,11 +67,11 @@ class TrainableRecurrent(nn.Module):
         past = torch.cat([before.luma[:, None], luma[:, :-1]], dim=1).flatten(0, 1)
         difference, there = looked_back(flat, flow.flatten(0, 1), visible.flatten(0, 1), past)
         visible = there.view_as(visible)
-        layers, middle = self.convolutions(), self.shape.middle
+        kernels, middle = self.kernels(), self.shape.middle
         x = torch.cat([flat - 0.5, difference, there], dim=1).to(training_precision(luma.device))
-        for layer in layers[:middle]:
-            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
-        answers = _answers(x, layers[middle]).view(count, frames, -1, height, width)
+        for kernel, bias in kernels[:middle]:
+            x = convolve_relu(x, kernel, bias)
+        answers = convolve(x, *kernels[middle]).view(count, frames, -1, height, width)
         memories: list[Tensor] = []
         for t in range(frames):
             memories.append(carried(bases[:, t], flow[:, t], before))
@@ -85,23 +80,10 @@ class TrainableRecurrent(nn.Module):
             before = Before(luma[:, t], picture, kept[:, scale * scale :])
         memory = torch.stack(memories, dim=1).flatten(0, 1)  # (N*T, remembered, h, w)
         x = torch.cat([x, seen(memory, there, state).to(x.dtype)], dim=1)
-        for layer in layers[middle + 1 : -1]:
-            x = convolve_relu(_channels_last(x), layer.kernel(), layer.bias)
-        details = shown_details(memory, _answers(x, layers[-1]), there)
+        for kernel, bias in kernels[middle + 1 : -1]:
+            x = convolve_relu(x, kernel, bias)
+        details = shown_details(memory, convolve(x, *kernels[-1]), there)
         return details.view(count, frames, *details.shape[1:]), before
-
-    def folded(self) -> dict[str, Tensor]:
-        """The weights of the network as it runs, float32: `N.weight` (o,i,3,3) and `N.bias` (o,) of its N-th layer."""
-        return folded(self.convolutions())
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _answers(x: Tensor, layer: FoldedConv) -> Tensor:
-    kernel = layer.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(_channels_last(x), kernel, layer.bias.to(x.dtype), padding=1).float()
 
 
 @torch.no_grad()
