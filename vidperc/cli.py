@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,47 +14,24 @@ import typer
 from vidperc.commands.options import (
     IO,
     WHAT,
-    AllowUrl,
-    BakeRotation,
-    Chunk,
-    Codec,
-    Crf,
     Cuts,
     CutThreshold,
-    DebugMotion,
-    DeinterlaceMode,
     Detail,
     Device,
-    DryRun,
-    EncoderOptions,
-    End,
     Ensemble,
     FadeThreshold,
-    Fps,
     FvdNetwork,
     Inputs,
-    LogLevel,
     LpipsTrunk,
-    MaxInputPixels,
-    MaxMemory,
-    MaxStreams,
-    NoAudio,
     NoProgress,
-    Output,
     Overwrite,
-    PixFmt,
     Precision,
-    Preset,
-    Report,
-    Sample,
     Settings,
-    Start,
     SteadyMethod,
     SteadyStrength,
-    Strict,
     Threads,
-    Tile,
-    Workers,
+    VideoOptions,
+    takes_video_options,
 )
 from vidperc.errors import VidpercError
 from vidperc.version import __version__
@@ -81,12 +59,9 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @app.command()
+@takes_video_options(without={"guide"})
 def upscale(
-    context: typer.Context,
-    inputs: Inputs,
-    output: Output = None,
-    fps: Fps = None,
-    allow_url: AllowUrl = False,
+    *,
     scale: Annotated[
         int | None,
         typer.Option(
@@ -105,49 +80,15 @@ def upscale(
     ensemble: Ensemble = None,
     steady: SteadyStrength = None,
     steady_method: SteadyMethod = None,
-    adapt: Annotated[
-        str | None,
-        typer.Option(
-            "--adapt", help="Let the network learn from the video first, as long as 5m.", rich_help_panel=WHAT
-        ),
-    ] = None,
     settings: Settings = None,
-    start: Start = None,
-    end: End = None,
-    sample: Sample = None,
-    cuts: Cuts = "auto",
-    cut_threshold: CutThreshold = None,
-    fade_threshold: FadeThreshold = None,
-    no_audio: NoAudio = False,
-    overwrite: Overwrite = False,
-    strict: Strict = False,
-    max_input_pixels: MaxInputPixels = None,
-    max_streams: MaxStreams = None,
-    deinterlace: DeinterlaceMode = None,
-    bake_rotation: BakeRotation = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    workers: Workers = None,
-    chunk: Chunk = None,
-    tile: Tile = None,
-    max_memory: MaxMemory = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    preset: Preset = None,
-    pix_fmt: PixFmt = None,
-    encoder_options: EncoderOptions = None,
-    dry_run: DryRun = False,
-    debug_motion: DebugMotion = None,
-    report: Report = None,
-    no_progress: NoProgress = False,
-    log_level: LogLevel = "warning",
+    options: VideoOptions,
 ) -> int:
     """Enlarge videos; sound, subtitles, chapters and every timestamp stay.
 
     Writes input_x2.mp4 beside input.mp4. The same command resumes what was interrupted.
     """
-    _log(log_level)
-    from vidperc.commands.videos import process_videos, video_options
+    _log(options.log_level)
+    from vidperc.commands.videos import process_videos
     from vidperc.config.upscale import upscale_pipeline
 
     spec = upscale_pipeline(
@@ -160,60 +101,30 @@ def upscale(
         steady_method=steady_method,
         settings=settings or [],
     )
-    return process_videos(spec, video_options(context.params), label="")
+    return process_videos(spec, options, label="")
 
 
 @app.command()
+@takes_video_options(without={"guide"})
 def run(
-    context: typer.Context,
+    *,
     pipeline: Annotated[str, typer.Argument(help="A YAML file, or a name from `pipelines list`.", show_default=False)],
-    inputs: Inputs,
-    output: Output = None,
-    fps: Fps = None,
-    allow_url: AllowUrl = False,
     settings: Settings = None,
-    start: Start = None,
-    end: End = None,
-    sample: Sample = None,
-    cuts: Cuts = "auto",
-    cut_threshold: CutThreshold = None,
-    fade_threshold: FadeThreshold = None,
-    no_audio: NoAudio = False,
-    overwrite: Overwrite = False,
-    strict: Strict = False,
-    max_input_pixels: MaxInputPixels = None,
-    max_streams: MaxStreams = None,
-    deinterlace: DeinterlaceMode = None,
-    bake_rotation: BakeRotation = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    workers: Workers = None,
-    chunk: Chunk = None,
-    tile: Tile = None,
-    max_memory: MaxMemory = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    preset: Preset = None,
-    pix_fmt: PixFmt = None,
-    encoder_options: EncoderOptions = None,
-    dry_run: DryRun = False,
-    debug_motion: DebugMotion = None,
-    report: Report = None,
-    no_progress: NoProgress = False,
-    log_level: LogLevel = "warning",
+    options: VideoOptions,
 ) -> int:
     """Run a pipeline on videos; writes input_NAME.mp4, after the pipeline's name."""
-    _log(log_level)
-    from vidperc.commands.videos import process_videos, video_options
+    _log(options.log_level)
+    from vidperc.commands.videos import process_videos
     from vidperc.config.pipelines import apply_settings, load_pipeline
 
     spec = apply_settings(load_pipeline(pipeline), settings or [])
-    return process_videos(spec, video_options(context.params), label=spec.name)
+    return process_videos(spec, options, label=spec.name)
 
 
 @app.command()
+@takes_video_options(without={"inputs", "guide", "allow_url", "adapt", "deinterlace", "bake_rotation"})
 def steady(
-    context: typer.Context,
+    *,
     processed: Annotated[
         Path, typer.Argument(metavar="PROCESSED", help="What another program made, frame by frame.", show_default=False)
     ],
@@ -227,55 +138,27 @@ def steady(
             rich_help_panel=IO,
         ),
     ],
-    output: Output = None,
-    fps: Fps = None,
     strength: Annotated[
         float | None,
         typer.Option("--strength", help="0 leaves frames as they are, up to 1; else 0.9.", rich_help_panel=WHAT),
     ] = None,
     steady_method: SteadyMethod = None,
     settings: Settings = None,
-    start: Start = None,
-    end: End = None,
-    sample: Sample = None,
-    cuts: Cuts = "auto",
-    cut_threshold: CutThreshold = None,
-    fade_threshold: FadeThreshold = None,
-    no_audio: NoAudio = False,
-    overwrite: Overwrite = False,
-    strict: Strict = False,
-    max_input_pixels: MaxInputPixels = None,
-    max_streams: MaxStreams = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    workers: Workers = None,
-    chunk: Chunk = None,
-    tile: Tile = None,
-    max_memory: MaxMemory = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    preset: Preset = None,
-    pix_fmt: PixFmt = None,
-    encoder_options: EncoderOptions = None,
-    dry_run: DryRun = False,
-    debug_motion: DebugMotion = None,
-    report: Report = None,
-    no_progress: NoProgress = False,
-    log_level: LogLevel = "warning",
+    options: VideoOptions,
 ) -> int:
     """Hold steady a video that another program coloured, stylized or generated from SOURCE.
 
     Writes processed_steady.mp4 beside processed.mp4, whose sound, subtitles, chapters and timestamps stay.
     """
-    _log(log_level)
-    from vidperc.commands.videos import process_videos, video_options
+    _log(options.log_level)
+    from vidperc.commands.videos import process_videos
     from vidperc.config.steady import steady_pipeline
     from vidperc.video.images import has_images
 
     if processed.is_dir() and not has_images(processed):
         raise VidpercError(f"{processed}: is a folder, wanted one video, or its images; each has a guide of its own")
     spec = steady_pipeline(strength=strength, method=steady_method, settings=settings or [])
-    return process_videos(spec, video_options({**context.params, "inputs": [processed]}), label=spec.name)
+    return process_videos(spec, replace(options, inputs=[processed], guide=guide), label=spec.name)
 
 
 @app.command()

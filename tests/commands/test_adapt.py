@@ -68,6 +68,23 @@ def test_the_network_learns_from_the_video_once_and_enlarges_it(
     assert decoded_frames(tmp_path / "one.mkv") != decoded_frames(tmp_path / "plain.mkv")
 
 
+def test_the_network_of_a_pipeline_learns_as_well(
+    vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidperc.commands.adapt._detail_drawn", lambda *_, **__: 0.99)
+    settings = ("--set", "upscale.model=fast-x2", "--no-progress", "--adapt", "1s")
+    code, _, err = vidperc("run", "upscale", "clip.mkv", *settings, "-o", "one.mkv")
+    assert code == 0, err
+    (made,) = kept(tmp_path)
+    assert "clip.mkv" in find_card(str(made)).data
+    assert vidperc(*UPSCALE, "--adapt", "1s", "-o", "two.mkv")[0] == 0
+    assert decoded_frames(tmp_path / "one.mkv") == decoded_frames(tmp_path / "two.mkv")
+    (tmp_path / "only.yaml").write_text("name: only\nstages:\n  - kind: motion\n")
+    code, _, err = vidperc("run", "only.yaml", "clip.mkv", "--adapt", "1s")
+    assert code == 1
+    assert any("--adapt: pipeline only has no stage `upscale`" in line for line in err), err
+
+
 def test_a_network_that_learnt_to_draw_more_stays_as_it_is(
     vidperc: Vidperc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

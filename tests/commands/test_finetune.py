@@ -115,6 +115,21 @@ def test_what_gives_no_clip_is_not_held_out(vidperc: Vidperc, clips: Path, tmp_p
     assert err[-1].startswith("vidperc: held out: no video gives a clip: left out 1 of 1 videos: 1 unreadable (clip9")
 
 
+def test_a_clip_with_an_image_that_cannot_be_read_is_held_out_without_it(vidperc: Vidperc, tmp_path: Path) -> None:
+    """Two clips below the folder, which are named alike."""
+    for number in range(2):
+        folder = tmp_path / "footage" / str(number) / "frames"
+        folder.mkdir(parents=True)
+        for place in range(8):
+            Image.fromarray(picture(place, 112, 96)).save(folder / f"{place}.png")
+    (tmp_path / "footage" / "1" / "frames" / "4.png").write_bytes(b"no image")
+    code, _, err = vidperc(*FINETUNE, "--clips", "footage")
+    assert code == 0, err
+    assert err[0] == "held out: 1/frames"
+    told = "left out 1 images that cannot be read, and clips across them: "
+    assert [line for line in err if line.startswith(told) and "4.png" in line]
+
+
 def test_a_full_disk_at_the_end_is_one_line_and_leaves_no_half_file(
     vidperc: Vidperc, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

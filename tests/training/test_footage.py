@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,21 @@ def test_no_excerpt_of_a_folder_goes_through_a_cut_or_another_size(tmp_path: Pat
     frames = [blocks[place >= 6][:64, place : place + 96] for place in range(12)]
     folder = write_frames(tmp_path / "frames", [*frames, np.zeros((64, 80, 3), np.uint8)])
     footage = open_frames(folder)
-    whole = [start for start in range(13 - 4) if read_excerpt(footage, start, 5, 1) is not None]
-    assert whole == [0, 1, 6, 7]
+    assert footage.shots == ((0, 6), (6, 12))
+    assert [footage.start(place, 5) for place in range(footage.starts(5))] == [0, 1, 6, 7]
+
+
+def test_no_excerpt_of_a_folder_holds_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "frames", [picture(index, 96, 64) for index in range(12)])
+    for number in (0, 5):
+        (folder / f"frame_{number + 8}.png").write_bytes(b"no image")
+    footage = open_frames(folder)
+    assert (footage.width, footage.height, footage.shots) == (96, 64, ((1, 5), (6, 12)))
+    assert [re.sub(r".*/(frame_\d+).*", r"\1", line) for line in footage.unreadable] == ["frame_8", "frame_13"]
+    for file in folder.iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(VidpercError, match=r"frame_8\.png"):
+        open_frames(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all"])

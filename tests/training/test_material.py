@@ -44,6 +44,20 @@ def test_videos_frames_and_images_are_found_in_the_order_of_their_names(data: Pa
     assert names(found.images) == ["one.png", "two.jpg"]
 
 
+def test_what_lies_in_folders_below_is_found_and_what_is_hidden_is_not(data: Path) -> None:
+    for place in ("films/day/one", "films/.vidperc-0"):
+        (data / place).mkdir(parents=True)
+        (data / place / "c.mp4").write_bytes((data / "films" / "a.mp4").read_bytes())
+    still(data / "films" / "day" / "shot" / "1.png")
+    found = find_sources(Material(videos=("films",)), data)
+    assert [path.relative_to(data / "films").as_posix() for path in (*found.videos, *found.frame_folders)] == [
+        "a.mp4",
+        "b.mp4",
+        "day/one/c.mp4",
+        "day/shot",
+    ]
+
+
 def test_a_folder_of_images_is_itself_a_clip(data: Path) -> None:
     assert find_sources(Material(videos=("frames/001",)), data).frame_folders == (data / "frames" / "001",)
 

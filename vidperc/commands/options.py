@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable, Container
+from dataclasses import MISSING, dataclass, field, fields
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 
@@ -166,6 +170,10 @@ SteadyMethod = Annotated[
     str | None,
     typer.Option("--steady-method", help="How: blend, or learned, by a network; else blend.", rich_help_panel=WHAT),
 ]
+Adapt = Annotated[
+    str | None,
+    typer.Option("--adapt", help="Let the network learn from the video first, as long as 5m.", rich_help_panel=WHAT),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="STAGE.key=value, or STAGE#2.key=value; repeatable.", rich_help_panel=WHAT),
@@ -189,3 +197,75 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take;
 Report = Annotated[Path | None, typer.Option("--report", help="Write what was done as JSON.", rich_help_panel=RUN)]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Only results and warnings.", rich_help_panel=RUN)]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.", rich_help_panel=RUN)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What the command line says about input, output, time, machine and encoder, as commands over videos share it.
+
+    output: as typed: a path would lose the slash at the end that means a folder.
+    """
+
+    inputs: Inputs = field(default_factory=list[Any])
+    guide: Path | None = None
+    output: Output = None
+    fps: Fps = None
+    allow_url: AllowUrl = False
+    adapt: Adapt = None
+    start: Start = None
+    end: End = None
+    sample: Sample = None
+    cuts: Cuts = "auto"
+    cut_threshold: CutThreshold = None
+    fade_threshold: FadeThreshold = None
+    no_audio: NoAudio = False
+    overwrite: Overwrite = False
+    strict: Strict = False
+    max_input_pixels: MaxInputPixels = None
+    max_streams: MaxStreams = None
+    deinterlace: DeinterlaceMode = None
+    bake_rotation: BakeRotation = False
+    device: Device = "auto"
+    precision: Precision = "auto"
+    workers: Workers = None
+    chunk: Chunk = None
+    tile: Tile = None
+    max_memory: MaxMemory = None
+    codec: Codec = None
+    crf: Crf = None
+    preset: Preset = None
+    pix_fmt: PixFmt = None
+    encoder_options: EncoderOptions = None
+    dry_run: DryRun = False
+    debug_motion: DebugMotion = None
+    report: Report = None
+    no_progress: NoProgress = False
+    log_level: LogLevel = "warning"
+
+
+def takes_video_options(*, without: Container[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command the parameters of `VideoOptions` after its own, but for some.
+
+    The command takes them as one argument, `options`, after all of its own.
+    """
+
+    def decorated(command: Callable[..., int]) -> Callable[..., int]:
+        shared = [option for option in fields(VideoOptions) if option.name not in without]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> int:
+            options = VideoOptions(**{option.name: given.pop(option.name) for option in shared})
+            return command(**given, options=options)
+
+        *own, _ = signature(command, eval_str=True).parameters.values()
+        hints = get_type_hints(VideoOptions, include_extras=True)
+        every = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
+        for option in shared:
+            default = Parameter.empty if option.default is MISSING else option.default
+            every.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[option.name]))
+        seen = cast("Any", run)
+        seen.__signature__ = signature(command).replace(parameters=every)
+        seen.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+        return run
+
+    return decorated

@@ -6,13 +6,14 @@ import contextlib
 import os
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from vidperc.commands.debug_motion import check_debug_motion, draw_debug_motion
 from vidperc.commands.download import fetched
 from vidperc.commands.json_file import check_json_file, write_json_file
+from vidperc.commands.options import VideoOptions
 from vidperc.commands.outpipe import piped_out
 from vidperc.commands.progress import Display
 from vidperc.commands.sizes import parse_bytes
@@ -34,55 +35,6 @@ from vidperc.video.opening import Limits
 from vidperc.video.output import CONTAINERS
 from vidperc.video.times import parse_rate, parse_seconds
 from vidperc.video.video_files import is_video_file
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoOptions:
-    """What the command line says about input, output, time, machine and encoder, under the command line's names."""
-
-    inputs: tuple[Path | str, ...]  # text for addresses
-    guide: Path | None = None
-    output: str | None = None  # as typed: a path would lose the slash at the end that means a folder
-    fps: str | None = None
-    start: str | None = None
-    end: str | None = None
-    sample: str | None = None
-    cuts: str = AUTO_CUTS
-    cut_threshold: float | None = None
-    fade_threshold: float | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    workers: int | None = None
-    chunk: int | None = None
-    tile: int | None = None
-    max_memory: str | None = None
-    codec: str | None = None
-    crf: str | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    encoder_options: tuple[str, ...] = ()
-    no_audio: bool = False
-    overwrite: bool = False
-    allow_url: bool = False
-    strict: bool = False
-    max_input_pixels: int | None = None
-    max_streams: int | None = None
-    deinterlace: str | None = None
-    bake_rotation: bool = False
-    adapt: str | None = None
-    dry_run: bool = False
-    debug_motion: Path | None = None
-    report: Path | None = None
-    no_progress: bool = False
-
-
-def video_options(parameters: Mapping[str, Any]) -> VideoOptions:
-    """The options among a command's parameters; those of the command itself are passed over."""
-    known = {option.name for option in fields(VideoOptions)}
-    chosen: dict[str, Any] = {name: value for name, value in parameters.items() if name in known}
-    chosen["inputs"] = tuple(parameters["inputs"])
-    chosen["encoder_options"] = tuple(parameters["encoder_options"] or ())
-    return VideoOptions(**chosen)
 
 
 @dataclass
@@ -262,7 +214,7 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
     if several and options.cuts not in (AUTO_CUTS, NO_CUTS):
         raise VidpercError(f"--cuts {options.cuts}: is a list for one video, got several inputs; run them apart")
     encoder_options: dict[str, str] = {}
-    for text in options.encoder_options:
+    for text in options.encoder_options or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise VidpercError(f"-e {text}: wanted KEY=VALUE, an option of the encoder")

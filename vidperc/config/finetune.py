@@ -64,8 +64,10 @@ def finetune_recipe(
     held_out = tuple(held_out) or laid.clips.held_out
     material = replace(laid.clips, videos=(str(clips.resolve()),), held_out=held_out)
     if not held_out:
-        found = find_sources(material, folder_of(clips))
-        material = replace(material, held_out=_held_out_of((*found.videos, *found.frame_folders), material))
+        folder = folder_of(clips)
+        found = find_sources(material, folder)
+        held_out = _held_out_of((*found.videos, *found.frame_folders), material, folder)
+        material = replace(material, held_out=held_out)
     card = find_card(str(start))
     licence = card.licence if laid.licence.startswith("as the network") else laid.licence
     return replace(
@@ -79,8 +81,11 @@ def finetune_recipe(
     )
 
 
-def _held_out_of(files: Sequence[Path], material: Material) -> tuple[str, ...]:
-    """Of every five files the last that gives clips, or of all where that is none; something to learn from is left."""
+def _held_out_of(files: Sequence[Path], material: Material, folder: Path) -> tuple[str, ...]:
+    """Of every five files the last that gives clips, or of all where that is none; something to learn from is left.
+
+    By their names in the folder, below which others may be named alike.
+    """
 
     @functools.cache  # to know it of a video, all of it is looked through
     def good(path: Path) -> bool:
@@ -95,7 +100,7 @@ def _held_out_of(files: Sequence[Path], material: Material) -> tuple[str, ...]:
     chosen = chosen or last_good(files)
     if not any(good(path) for path in files if path not in chosen):
         chosen = chosen[1:]  # which is learnt from instead
-    return tuple(glob.escape(path.name) for path in chosen)
+    return tuple(glob.escape(path.relative_to(folder).as_posix()) for path in chosen)
 
 
 def _file_name(name: str) -> str:

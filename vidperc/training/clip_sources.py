@@ -58,6 +58,9 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     say(f"{len(found)} videos with {sum(len(f.shots) for f in found)} shots, {told}")
     if left_out:
         say(left_out)
+    unreadable = [line for footage in found for line in footage.unreadable]
+    if unreadable:
+        say(f"left out {len(unreadable)} images that cannot be read, and clips across them: {unreadable[0]}")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vidperc.errors import VidpercError
@@ -35,6 +37,7 @@ class Footage:
 
     shots: places of the first frame of each, and behind its last. reader: what reads it.
     frames: the frames first to behind - 1, (3,H,W) RGB in [0,1] each; fewer where they are damaged.
+    unreadable: of a folder, a line for each image that cannot be read and that no shot holds.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class Footage:
     shots: tuple[tuple[int, int], ...]
     frames: Callable[[int, int], Iterator[Tensor]]
     reader: Literal["PyAV", "images"] = "images"
+    unreadable: tuple[str, ...] = ()
 
     def starts(self, frames: int) -> int:
         """At how many places so many frames of one shot begin."""
@@ -76,20 +80,39 @@ def open_video(path: Path) -> Footage:
 
 
 def open_frames(folder: Path) -> Footage:
-    """A folder of numbered images; the runs that a cut goes through come out too short."""
+    """A folder of numbered images, looked through for its cuts once; a run ends at one of another size, too.
+
+    Images that cannot be read are left out. Raises VidpercError where none can be.
+    """
     paths = sorted(still_paths(folder), key=_numbered)
-    height, width = read_still(paths[0]).shape[:2]
+    unreadable: list[VidpercError] = []
+    size: tuple[int, int] | None = None
+    runs: list[list[tuple[int, NDArray[np.uint8]]]] = [[]]  # of places, and of what cuts are found in
+    for place, path in enumerate(paths):
+        try:
+            frame = read_still(path)
+        except VidpercError as error:
+            unreadable.append(error)
+            runs.append([])
+            continue
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:
+            runs.append([])
+            continue
+        small = cv2.resize(grey_frame(_unit(frame)), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        runs[-1].append((place, np.asarray(small, np.uint8)))
+    if size is None:
+        raise unreadable[0]
+    shots: list[tuple[int, int]] = []
+    for run in filter(None, runs):
+        cuts = [cut.pts for cut in detect_cuts(run, CutThresholds())]
+        shots += pairwise([run[0][0], *cuts, run[-1][0] + 1])
 
     def frames(first: int, behind: int) -> Iterator[Tensor]:
-        found = [_unit(read_still(path)) for path in paths[first:behind]]
-        if any(frame.shape != found[0].shape for frame in found):
-            return
-        small = [cv2.resize(grey_frame(frame), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for frame in found]
-        pictures = [(place, np.asarray(picture, np.uint8)) for place, picture in enumerate(small)]
-        cut = next((cut.pts for cut in detect_cuts(pictures, CutThresholds())), len(found))
-        yield from found[:cut]
+        return (_unit(read_still(path)) for path in paths[first:behind])
 
-    return Footage(folder, width, height, ((0, len(paths)),), frames)
+    height, width = size
+    return Footage(folder, width, height, tuple(shots), frames, unreadable=tuple(map(str, unreadable)))
 
 
 def read_excerpt(footage: Footage, start: int, frames: int, size: float) -> ClipPixels | None:

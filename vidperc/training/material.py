@@ -23,8 +23,8 @@ _WHOLE, _LOOK, _LOOKS = 1 << 24, 1 << 13, 256
 class Material:
     """What training clips are made of, all of it inside the data folder.
 
-    videos: files, folders of video files, and folders of frames: a folder of numbered images is a clip, and one of
-        such folders is many. images: folders of sharp images over which a made-up camera moves.
+    videos: files, and folders: all video files in it and in folders below it are taken, and every one with numbered
+        images is a clip. images: folders of sharp images over which a made-up camera moves.
     share_of_images: of the clips, 0 to 1, where there are videos and images.
     count: clips in all. frames: of each. side: of their large frames in pixels.
     sizes: factors of at most 1, one of which every clip is shrunk by before it is cut: video is mostly softer than its
@@ -148,8 +148,9 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
         if path.is_file():
             videos.append(path)
             continue
-        found = sorted(file for file in path.glob("*") if is_video_file(file))
-        inside = [folder for folder in (path, *sorted(path.glob("*/"))) if folder.is_dir() and _has_stills(folder)]
+        below = sorted(entry for entry in path.rglob("*") if not _is_hidden(entry, path))
+        found = [entry for entry in below if is_video_file(entry)]
+        inside = [entry for entry in (path, *below) if entry.is_dir() and _has_stills(entry)]
         if not found and not inside:
             got = "neither videos nor frames" if path.is_dir() else "no such file or folder"
             raise VidpercError(
@@ -159,6 +160,11 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
         videos += found
         folders += inside
     return list(dict.fromkeys(videos)), list(dict.fromkeys(folders))
+
+
+def _is_hidden(entry: Path, folder: Path) -> bool:
+    """Where it lies in a folder, as what `upscale` keeps to go on with does."""
+    return any(part.startswith(".") for part in entry.relative_to(folder).parts)
 
 
 def _has_stills(folder: Path) -> bool:
