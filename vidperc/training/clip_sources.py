@@ -51,7 +51,8 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     left_out = _left_out(without, len(paths), "videos")
     if not found:
         raise VidpercError(
-            f"no video gives a clip: {left_out or 'got none'}; wanted others, or fewer frames, or a smaller side"
+            f"no video gives a clip: {left_out or 'got none'}; wanted videos, or in a folder the frames of one by "
+            "number; or fewer frames, or a smaller side"
         )
     readers = Counter(footage.reader for footage in found)
     told = ", ".join(f"{count} read by {reader}" for reader, count in sorted(readers.items()))
