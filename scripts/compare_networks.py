@@ -23,8 +23,9 @@ from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma, convolve_r
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
 from vidperc.training.images import draw, make_pairs, read_images
-from vidperc.training.loop import Paid, Schedule, train
+from vidperc.training.loop import Paid, train
 from vidperc.training.luma import luma_loss, luma_psnr
+from vidperc.training.schedule import Schedule
 
 WIDE, HIGH, STRIP = 640, 360, 60
 

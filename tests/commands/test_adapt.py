@@ -18,7 +18,7 @@ from vidperc.config.finetune import adapt_recipe
 from vidperc.engine.journal import OutputLock
 from vidperc.models.own_card import shipped_path
 from vidperc.models.zoo import find_card
-from vidperc.training.loop import Schedule
+from vidperc.training.schedule import Schedule
 
 Vidperc = Callable[..., tuple[int, list[str], list[str]]]
 

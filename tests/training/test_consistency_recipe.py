@@ -22,8 +22,9 @@ from vidperc.placement import Placement
 from vidperc.stages.steady import Steady
 from vidperc.training import consistency_recipe as recipe_module
 from vidperc.training.consistency_recipe import ConsistencyRecipe, follow_consistency
-from vidperc.training.loop import Made, Schedule
+from vidperc.training.loop import Made
 from vidperc.training.material import Material
+from vidperc.training.schedule import Schedule
 
 TINY = ConsistencyRecipe(
     name="tiny",

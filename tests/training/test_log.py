@@ -16,8 +16,9 @@ from tests.training.test_loop import SCHEDULE, Crops, Pay, interrupt, network, s
 from vidperc.errors import VidpercError
 from vidperc.training import log as log_module
 from vidperc.training.log import HeldOut, Log, log_paths, open_log
-from vidperc.training.loop import Paid, Progress, Schedule
+from vidperc.training.loop import Paid, Progress
 from vidperc.training.rows import read_rows
+from vidperc.training.schedule import Schedule
 
 TIMES = ("seconds_a_step", "share_waited")
 

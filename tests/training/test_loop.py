@@ -22,7 +22,8 @@ from vidperc.losses.pixel import L1
 from vidperc.losses.sample import Sample
 from vidperc.training.checkpoint import write_checkpoint
 from vidperc.training.images import Pair, draw
-from vidperc.training.loop import Paid, Progress, Schedule, swapped, train
+from vidperc.training.loop import Paid, Progress, swapped, train
+from vidperc.training.schedule import Schedule
 
 Crops = tuple[Tensor, Tensor]
 Pay = Callable[[nn.Module, Crops], Paid]

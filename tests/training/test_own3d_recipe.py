@@ -16,9 +16,10 @@ from vidperc.errors import VidpercError
 from vidperc.perception.own3d import own3d_card, read_own3d
 from vidperc.training import own3d_recipe as recipe_module
 from vidperc.training.log import log_paths
-from vidperc.training.loop import Schedule, checkpoint_path
+from vidperc.training.loop import checkpoint_path
 from vidperc.training.own3d_recipe import Own3dRecipe, follow_own3d
 from vidperc.training.rows import read_rows
+from vidperc.training.schedule import Schedule
 
 TINY = Own3dRecipe(
     name="tiny",

@@ -32,9 +32,10 @@ from vidperc.training import pairs as pairs_module
 from vidperc.training.clip_batch import ClipBatch
 from vidperc.training.follow import find_start, follow
 from vidperc.training.images import Pair
-from vidperc.training.loop import Paid, Schedule, checkpoint_path
+from vidperc.training.loop import Paid, checkpoint_path
 from vidperc.training.material import Material
 from vidperc.training.recipe import Degraded, Recipe, Shape
+from vidperc.training.schedule import Schedule
 from vidperc.training.students import begin_with, go_back, open_student
 
 SHAPE = LumaShape(scale=2, channels=8, depth=1)

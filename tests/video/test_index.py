@@ -18,7 +18,8 @@ from tests.clips import (
 )
 from vidperc.errors import VidpercError
 from vidperc.video.index import cut_off_warnings, index_frames
-from vidperc.video.source import Counts, read_frames
+from vidperc.video.packets import Counts
+from vidperc.video.source import read_frames
 
 VFR = [7001 + t for t in itertools.accumulate([0, *[3003, 1501, 9000, 3754, 3003, 45045, 3003] * 5])]
 

@@ -16,8 +16,9 @@ from vidperc.errors import VidpercError
 from vidperc.ops.turn import NO_TURN
 from vidperc.placement import Placement
 from vidperc.video.index import EXACT_SEEK_FORMATS, index_frames
+from vidperc.video.packets import Counts
 from vidperc.video.probe import probe
-from vidperc.video.source import Counts, read_frames
+from vidperc.video.source import read_frames
 
 SEGMENTS = 4
 MOST_FRAMES = 640  # a limit for the time that the test takes

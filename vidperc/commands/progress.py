@@ -16,7 +16,7 @@ from vidperc.engine.report import JobReport, bottleneck
 from vidperc.engine.watcher import Watcher
 from vidperc.video.cuts import Cut
 from vidperc.video.fates import sentences
-from vidperc.video.source import NO_DAMAGE
+from vidperc.video.packets import NO_DAMAGE
 
 log = logging.getLogger("vidperc")
 

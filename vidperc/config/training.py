@@ -16,9 +16,9 @@ from vidperc.config.validation import did_you_mean, validated
 from vidperc.config.yaml_lines import KeyPath, read_yaml
 from vidperc.errors import VidpercError
 from vidperc.training.consistency_recipe import ConsistencyRecipe
-from vidperc.training.loop import Schedule
 from vidperc.training.own3d_recipe import Own3dRecipe
 from vidperc.training.recipe import Recipe
+from vidperc.training.schedule import Schedule
 
 PREFIX = "train_"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from vidperc.engine.plan import Plan, Segment
 from vidperc.video.deinterlace import Deinterlace
-from vidperc.video.source import Counts, Decoded, read_frames
+from vidperc.video.packets import Counts
+from vidperc.video.source import Decoded, read_frames
 
 
 class SeekMismatch(Exception):

@@ -19,9 +19,10 @@ from vidperc.engine.reading import Reading, SeekMismatch, read_guide, read_sourc
 from vidperc.pipeline import Pipeline
 from vidperc.video.captions import WRITE_CAPTIONS, carrier
 from vidperc.video.encoder import Encoder
+from vidperc.video.packets import Counts
 from vidperc.video.planes import Plane, layout_of
 from vidperc.video.prefetch import Consumer, Inline, Meter, prefetch
-from vidperc.video.source import Counts, Decoded
+from vidperc.video.source import Decoded
 from vidperc.video.stated import Stated, changes
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from vidperc.training.figures import of_clip, pixels
 from vidperc.training.flicker import Flicker, FlickerBatch
 from vidperc.training.log import HeldOut
 from vidperc.training.logged import open_folder, train_logged
-from vidperc.training.loop import Made, Paid, Schedule
+from vidperc.training.loop import Made, Paid
 from vidperc.training.material import Material, find_sources, told_apart_by
 from vidperc.training.payment import check_payable
 from vidperc.training.processes import Processes
 from vidperc.training.recipe import check_name
+from vidperc.training.schedule import Schedule
 
 _SCALE = 2  # of the made frames to those of the source
 _CHECKPOINT_EVERY = 500  # steps

@@ -22,12 +22,13 @@ from vidperc.training.figures import Bicubic, measure_of, open_lpips, pictures_o
 from vidperc.training.images import as_tensors, draw
 from vidperc.training.learner import Learner
 from vidperc.training.logged import open_folder, train_logged
-from vidperc.training.loop import Made, Schedule, checkpoint_path
+from vidperc.training.loop import Made, checkpoint_path
 from vidperc.training.material import digest_of, find_sources, images_in, told_apart_by
 from vidperc.training.pairs import held_out_pairs, recipe_pairs
 from vidperc.training.payment import Pay, check_payable, pay_for, pay_for_luma
 from vidperc.training.processes import Processes
 from vidperc.training.recipe import Recipe
+from vidperc.training.schedule import Schedule
 from vidperc.training.students import begin_with, build, go_back, open_student, scale_of, write_student
 
 _CHECKPOINT_EVERY, _LEAST_BETWEEN = 1000, 100  # steps

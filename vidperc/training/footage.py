@@ -25,9 +25,10 @@ from vidperc.training.scenes import find_shots
 from vidperc.video.cuts import CutThresholds, detect_cuts
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex, index_frames
 from vidperc.video.novelty import HEIGHT, WIDTH
+from vidperc.video.packets import Counts
 from vidperc.video.planes import frame_planes, layout_of
 from vidperc.video.probe import VideoInfo, probe
-from vidperc.video.source import Counts, read_frames
+from vidperc.video.source import read_frames
 from vidperc.video.stills import read_still, still_paths
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from vidperc.errors import VidpercError
 from vidperc.losses.objective import Objective
 from vidperc.training.log import HeldOut, open_log
-from vidperc.training.loop import Draw, Paid, Schedule, checkpoint_path, train
+from vidperc.training.loop import Draw, Paid, checkpoint_path, train
 from vidperc.training.processes import Processes
+from vidperc.training.schedule import Schedule
 
 B = TypeVar("B")
 

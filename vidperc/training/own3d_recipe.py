@@ -16,12 +16,13 @@ from vidperc.training.checkpoint import replace_safetensors
 from vidperc.training.images import Pixels, read_images, shrink
 from vidperc.training.lessons import Material, draw_lessons
 from vidperc.training.logged import open_folder, train_logged
-from vidperc.training.loop import Made, Paid, Schedule
+from vidperc.training.loop import Made, Paid
 from vidperc.training.material import digest_of, images_in
 from vidperc.training.own3d import TrainableOwn3d, balance, guessed_right, own3d_loss, told_right
 from vidperc.training.processes import Processes
 from vidperc.training.recipe import check_name
 from vidperc.training.scenes import read_scenes
+from vidperc.training.schedule import Schedule
 
 _CHECKPOINT_EVERY = 500  # steps
 _ASKED, _AT_ONCE = 480, 12  # clips that are measured at every checkpoint

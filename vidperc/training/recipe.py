@@ -9,9 +9,9 @@ from os.path import normpath
 from vidperc.losses.objective import ObjectiveSpec
 from vidperc.models.luma import LumaShape
 from vidperc.models.recurrent import RecurrentShape
-from vidperc.training.loop import Schedule
 from vidperc.training.material import Material
 from vidperc.training.payment import Seen
+from vidperc.training.schedule import Schedule
 
 # A hundred times those of the largest that ships; more is a slip of the hand that would fill the memory.
 _MOST_PARAMETERS = 100_000_000

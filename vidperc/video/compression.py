@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from vidperc.video.images import is_images
 from vidperc.video.index import FrameIndex
 from vidperc.video.opening import open_input, video_stream
+from vidperc.video.packets import DECODE_ERRORS
 from vidperc.video.probe import VideoInfo
 from vidperc.video.side_data import side_data
-from vidperc.video.source import DECODE_ERRORS, read_frames
+from vidperc.video.source import read_frames
 
 # Codecs that keep what they are given, or nearly all of it.
 CLEAN_CODECS = frozenset({

@@ -10,8 +10,8 @@ from av.packet import Packet
 
 from vidperc.video.copied import MP4_AND_MOV, Lane, describe
 from vidperc.video.fates import Copied
+from vidperc.video.packets import tolerant_packets
 from vidperc.video.probe import codec_name
-from vidperc.video.source import tolerant_packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

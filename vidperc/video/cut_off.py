@@ -15,7 +15,7 @@ from vidperc.video.copied import describe
 from vidperc.video.fates import Fate
 from vidperc.video.header import SEGMENT, size_at
 from vidperc.video.opening import open_input
-from vidperc.video.source import tolerant_packets
+from vidperc.video.packets import tolerant_packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -13,17 +13,9 @@ from vidperc.video.captions import carries_captions
 from vidperc.video.cut_off import CutOff, find_cut_off
 from vidperc.video.images import image_paths, is_images
 from vidperc.video.opening import open_input, video_stream
+from vidperc.video.packets import DECODE_ERRORS, MAX_DEMUX_ERRORS, Counts, make_no_times, show_in_order
 from vidperc.video.recovery import recovers_slowly
-from vidperc.video.source import (
-    DECODE_ERRORS,
-    MAX_DEMUX_ERRORS,
-    Counts,
-    make_no_times,
-    read_frames,
-    show_in_order,
-    ticks_per_frame,
-    times_before,
-)
+from vidperc.video.source import read_frames, ticks_per_frame, times_before
 
 if TYPE_CHECKING:
     from av.container import InputContainer

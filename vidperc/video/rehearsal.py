@@ -19,9 +19,9 @@ from vidperc.video.copied_tags import copy_chapters, copy_tags
 from vidperc.video.fates import Copied
 from vidperc.video.opening import open_input
 from vidperc.video.output import CONTAINERS, container_options, new_video_stream, open_template
+from vidperc.video.packets import tolerant_packets
 from vidperc.video.probe import VideoInfo, first_frame
 from vidperc.video.read_back import compare_rotation, compare_with_source
-from vidperc.video.source import tolerant_packets
 
 # Packets that are read for the first of every stream; one that comes later is taken at its header's word.
 MOST_PACKETS = 3000

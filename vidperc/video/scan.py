@@ -16,8 +16,9 @@ from av.video.reformatter import VideoReformatter
 from vidperc.video.cuts import CONTEXT, Cut, CutThresholds, detect_cuts, small_luma
 from vidperc.video.index import EXACT_SEEK_FORMATS, FrameIndex
 from vidperc.video.novelty import Luma
+from vidperc.video.packets import Counts
 from vidperc.video.probe import VideoInfo
-from vidperc.video.source import Counts, read_frames
+from vidperc.video.source import read_frames
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from vidperc.errors import VidpercError
 from vidperc.video.copied_packets import is_gap, is_pcm, weight
 from vidperc.video.opening import open_input
-from vidperc.video.source import DECODE_ERRORS
+from vidperc.video.packets import DECODE_ERRORS
 
 MANY_PIXELS = 1 << 25
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vidperc.ops.matrices import UNSPECIFIED
 from vidperc.video.opening import open_input, video_stream
-from vidperc.video.source import DECODE_ERRORS
+from vidperc.video.packets import DECODE_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
