@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma, convolve_relu
+from vidperc.models.folded import FoldedConv, convolve_relu
+from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
 from vidperc.training.images import draw, make_pairs, read_images

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -59,9 +58,10 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @app.command()
-@takes_video_options(without={"guide"})
+@takes_video_options()
 def upscale(
     *,
+    inputs: Inputs,
     scale: Annotated[
         int | None,
         typer.Option(
@@ -101,14 +101,15 @@ def upscale(
         steady_method=steady_method,
         settings=settings or [],
     )
-    return process_videos(spec, options, label="")
+    return process_videos(spec, inputs, options, label="")
 
 
 @app.command()
-@takes_video_options(without={"guide"})
+@takes_video_options()
 def run(
     *,
     pipeline: Annotated[str, typer.Argument(help="A YAML file, or a name from `pipelines list`.", show_default=False)],
+    inputs: Inputs,
     settings: Settings = None,
     options: VideoOptions,
 ) -> int:
@@ -118,11 +119,11 @@ def run(
     from vidperc.config.pipelines import apply_settings, load_pipeline
 
     spec = apply_settings(load_pipeline(pipeline), settings or [])
-    return process_videos(spec, options, label=spec.name)
+    return process_videos(spec, inputs, options, label=spec.name)
 
 
 @app.command()
-@takes_video_options(without={"inputs", "guide", "allow_url", "adapt", "deinterlace", "bake_rotation"})
+@takes_video_options("allow_url", "adapt", "deinterlace", "bake_rotation")
 def steady(
     *,
     processed: Annotated[
@@ -158,7 +159,7 @@ def steady(
     if processed.is_dir() and not has_images(processed):
         raise VidpercError(f"{processed}: is a folder, wanted one video, or its images; each has a guide of its own")
     spec = steady_pipeline(strength=strength, method=steady_method, settings=settings or [])
-    return process_videos(spec, replace(options, inputs=[processed], guide=guide), label=spec.name)
+    return process_videos(spec, [processed], options, label=spec.name, guide=guide)
 
 
 @app.command()
@@ -345,7 +346,7 @@ def finetune(
     ],
     clips: Annotated[
         Path,
-        typer.Option("--clips", help="A video, or a folder of videos or of folders of frames.", show_default=False),
+        typer.Option("--clips", help="A video, or a folder: its videos and folders of frames, at any depth.", show_default=False),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .safetensors file; else MODEL-finetuned.safetensors.")

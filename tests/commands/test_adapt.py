@@ -183,12 +183,15 @@ def test_what_was_stopped_leaves_nothing_behind(
     ("asked", "told"),
     [
         (("--adapt", "soon"), "--adapt soon: not a time"),
-        (("--adapt", "1m", "--detail", "0.5", "-m", "standard"), "--adapt: with --detail it would have to learn twice"),
+        (
+            ("--adapt", "1m", "--detail", "0.5", "-m", "standard"),
+            "--adapt: with detail above 0 it would have to learn twice",
+        ),
         (("--adapt", "0.5"), "--adapt: got 0.5 seconds, wanted at least 1"),
         (("--adapt", "1m", "-m", "bicubic"), "-m bicubic: no network that learns"),
         (
             ("--adapt", "1m", "-m", "fast", "-s", "3"),
-            "--adapt: fast at x3 is fast-x4 and resampling; wanted -s 2 or -s 4",
+            "--adapt: fast at x3 is fast-x4 and resampling; wanted a scale of 2 or 4",
         ),
     ],
 )

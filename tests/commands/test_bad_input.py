@@ -498,12 +498,13 @@ class FindsMotion(FollowsMotion):
 
 
 def test_stages_in_an_order_that_cannot_work(clip, tmp_path):
-    from vidperc.commands.videos import VideoOptions, process_videos
+    from vidperc.commands.options import VideoOptions
+    from vidperc.commands.videos import process_videos
 
     wrong = PipelineSpec("mine", "", (Upscale(), FollowsMotion(), FindsMotion()))
     before = contents(tmp_path)
     with pytest.raises(VidpercError) as caught:
-        process_videos(wrong, VideoOptions(inputs=(clip,)), label="mine")
+        process_videos(wrong, [clip], VideoOptions(), label="mine")
     assert str(caught.value) == (
         "pipeline mine: stage 2 (follows_motion) needs motion, which no stage before it provides; "
         "put a stage that does in front of it"

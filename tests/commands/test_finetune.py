@@ -126,7 +126,7 @@ def test_a_clip_with_a_damaged_frame_is_held_out_without_it(vidperc: Vidperc, tm
     code, _, err = vidperc(*FINETUNE, "--clips", "footage")
     assert code == 0, err
     assert err[0] == "held out: 1/frames"
-    told = "left out 1 images that cannot be read, and clips across them: "
+    told = "left out of the footage, with clips across them: 1 images ("
     assert [line for line in err if line.startswith(told) and "4.png" in line]
 
 
@@ -172,7 +172,8 @@ def test_photographs_that_are_no_video_are_told(vidperc: Vidperc, tmp_path: Path
         Image.fromarray(picture(number, 112, 96 + number % 2)).save(folder / f"photo{number}.png")
     code, _, err = vidperc(*FINETUNE, "--clips", str(folder))
     assert code == 1
-    assert "1 without a shot of 3 frames (album); wanted videos, or in a folder the frames of one by number" in err[-1]
+    assert "1 without a shot of 3 frames (album without 6 images: " in err[-1]
+    assert "photo1.png: is 112x97, most are 112x96; ...); wanted videos, or in a folder the frames of one" in err[-1]
 
 
 def test_a_damaged_frame_of_a_folder_is_named(vidperc: Vidperc, tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ def test_a_damaged_frame_of_a_folder_is_named(vidperc: Vidperc, tmp_path: Path) 
     (folder / "4.png").write_bytes(whole[: len(whole) // 2])
     code, _, err = vidperc(*FINETUNE, "--clips", str(folder), "--set", "clips.count=12")
     assert code == 0, err
-    told = "left out 1 images that cannot be read, and clips across them: "
+    told = "left out of the footage, with clips across them: 1 images ("
     assert any(line.startswith(told) and "4.png: cannot be read" in line for line in err), err
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from tests.clips import TEST_DATA
-from vidperc.models import luma as luma_module
-from vidperc.models.luma import FoldedConv, LumaShape, RunningLuma, TrainableLuma, convolve_relu
+from vidperc.models.folded import FoldedConv, convolve_relu
+from vidperc.models.luma import LumaShape, RunningLuma, TrainableLuma
 from vidperc.models.own_card import shipped_path
 from vidperc.models.weights import LumaNetwork, read_network
 from vidperc.ops.color import rgb_luma
@@ -138,7 +138,7 @@ def test_without_fused_kernels_the_network_gives_the_same(
 ) -> None:
     made, luma = network(), frame()
     fused = added(made, luma, precision=precision)
-    monkeypatch.setattr(luma_module, "_fuses", lambda _: False)
+    monkeypatch.setattr("vidperc.models.luma.fuses", lambda _: False)
     # One rounding to 8 bits more where the ReLU is a step of its own; none in float32 but for the order of sums.
     bound = 2e-6 if precision == torch.float32 else 0.02 * float(fused.abs().max())
     torch.testing.assert_close(added(made, luma, precision=precision), fused, atol=bound, rtol=0)
@@ -170,7 +170,7 @@ def test_training_is_in_bfloat16_only_where_the_processor_has_it(
     computed: list[torch.dtype] = []
     made = network()
     monkeypatch.setattr(
-        luma_module, "convolve_relu", lambda x, *rest: computed.append(x.dtype) or convolve_relu(x, *rest)
+        "vidperc.models.folded.convolve_relu", lambda x, *rest: computed.append(x.dtype) or convolve_relu(x, *rest)
     )
     details = made(frame())
     assert set(computed) == {wanted} and details.dtype == torch.float32
@@ -179,7 +179,7 @@ def test_training_is_in_bfloat16_only_where_the_processor_has_it(
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_gradients_of_the_fused_layer_are_those_of_its_parts(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not fused:
-        monkeypatch.setattr(luma_module, "_fuses", lambda _: False)
+        monkeypatch.setattr("vidperc.models.folded.fuses", lambda _: False)
     x, weight, bias = torch.randn(2, 5, 9, 11), torch.randn(7, 5, 3, 3), torch.randn(7)
     weighting = torch.randn(2, 7, 9, 11)
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from vidperc.motion.occlusion import points_inside
 from vidperc.ops.warp import warp
 from vidperc.training.clip_cache import ClipCache, make_clip_cache
 from vidperc.training.clip_file import ClipFile
+from vidperc.training.clips import ClipPixels
+from vidperc.training.footage import Footage, read_excerpt
 from vidperc.training.material import Material
 
 MATERIAL = Material(videos=("films",), images=("photos",), count=6, frames=5, side=64)
@@ -234,6 +237,25 @@ def test_flat_material_is_kept_for_want_of_better_and_told(tmp_path: Path) -> No
     cache, said = made(tmp_path, tmp_path / "out", replace(MATERIAL, images=(), count=2))
     assert cache.count == 2
     assert said[-1].endswith("clips kept for want of better: 2 flat")
+
+
+def test_excerpts_that_are_damaged_are_counted_and_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, tried = replace(MATERIAL, images=(), count=1), list[int]()
+
+    def damaged(footage: Footage, *asked: Any) -> ClipPixels | None:
+        tried.append(len(tried))
+        if tried[-1] == 0:
+            raise VidpercError("7.png: is gone")
+        return None if tried[-1] < 3 else read_excerpt(footage, *asked)
+
+    monkeypatch.setattr("vidperc.training.clip_making.read_excerpt", damaged)
+    _, said = made(data, tmp_path, films)
+    assert "; 3 excerpts were damaged (7.png: is gone)" in said[-1]
+    monkeypatch.setattr("vidperc.training.clip_making.read_excerpt", lambda *_: None)
+    with pytest.raises(VidpercError, match="40 of 40 excerpts of 5 frames are damaged, wanted whole videos"):
+        made(data, tmp_path, replace(films, sizes=(1.0,), count=2))
 
 
 def test_an_interrupted_making_is_begun_anew(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,10 @@ def test_no_excerpt_of_a_folder_goes_through_a_cut_or_another_size(tmp_path: Pat
     footage = open_frames(folder)
     assert footage.shots == ((0, 6), (6, 12))
     assert [footage.start(place, 5) for place in range(footage.starts(5))] == [0, 1, 6, 7]
+    assert footage.missing == (f"{folder / 'frame_20.png'}: is 80x64, most are 96x64",)
+    for start in (0, 1, 6, 7):
+        excerpt = read_excerpt(footage, start, 5, 1)
+        assert excerpt is not None and np.array_equal(excerpt, np.stack(frames[start : start + 5]))
 
 
 def test_no_excerpt_of_a_folder_holds_an_image_that_cannot_be_read(tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_no_excerpt_of_a_folder_holds_an_image_that_cannot_be_read(tmp_path: Pat
         (folder / f"frame_{number + 8}.png").write_bytes(b"no image")
     footage = open_frames(folder)
     assert (footage.width, footage.height, footage.shots) == (96, 64, ((1, 5), (6, 12)))
-    assert [re.sub(r".*/(frame_\d+).*", r"\1", line) for line in footage.unreadable] == ["frame_8", "frame_13"]
+    assert [re.sub(r".*/(frame_\d+).*", r"\1", line) for line in footage.missing] == ["frame_8", "frame_13"]
     for file in folder.iterdir():
         file.write_bytes(b"no image")
     with pytest.raises(VidpercError, match=r"frame_8\.png"):

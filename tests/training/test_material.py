@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.clips import make_clip
+from vidperc.engine.journal import Journal
 from vidperc.errors import VidpercError
 from vidperc.training.material import Material, Sources, find_sources, fingerprint, told_apart_by
+from vidperc.video.identity import append_identity
 
 
 def still(path: Path, code: int = 0) -> Path:
@@ -44,18 +46,34 @@ def test_videos_frames_and_images_are_found_in_the_order_of_their_names(data: Pa
     assert names(found.images) == ["one.png", "two.jpg"]
 
 
-def test_what_lies_in_folders_below_is_found_and_what_is_hidden_is_not(data: Path) -> None:
-    for place in ("films/day/one", "films/.vidperc-0"):
-        (data / place).mkdir(parents=True)
-        (data / place / "c.mp4").write_bytes((data / "films" / "a.mp4").read_bytes())
+def places(data: Path, *held_out: str) -> list[str]:
+    found = find_sources(Material(videos=("films",), held_out=held_out), data)
+    return [path.relative_to(data / "films").as_posix() for path in (*found.videos, *found.frame_folders)]
+
+
+def test_what_lies_in_folders_below_is_found(data: Path) -> None:
+    for place in ("day/one", "day"):
+        (data / "films" / place).mkdir(parents=True, exist_ok=True)
+        (data / "films" / place / "b.mp4").write_bytes((data / "films" / "a.mp4").read_bytes())
     still(data / "films" / "day" / "shot" / "1.png")
-    found = find_sources(Material(videos=("films",)), data)
-    assert [path.relative_to(data / "films").as_posix() for path in (*found.videos, *found.frame_folders)] == [
-        "a.mp4",
-        "b.mp4",
-        "day/one/c.mp4",
-        "day/shot",
-    ]
+    assert places(data) == ["a.mp4", "b.mp4", "day/b.mp4", "day/one/b.mp4", "day/shot"]
+    assert places(data, "b.mp4") == ["a.mp4", "day/shot"]
+    assert places(data, "./films/b.mp4") == ["a.mp4", "day/b.mp4", "day/one/b.mp4", "day/shot"]
+
+
+def test_what_is_hidden_or_vidperc_made_or_has_another_name_is_not_taken(data: Path) -> None:
+    films = data / "films"
+    journal = Journal(films / "a_x2.mp4", "0123456789abcdef").folder
+    for folder in (films / ".trash", journal):
+        folder.mkdir()
+        (folder / "c.mkv").write_bytes((films / "a.mp4").read_bytes())
+    made = films / "a_x2.mp4"
+    made.write_bytes((films / "a.mp4").read_bytes())
+    append_identity(made, "a job")
+    (films / "latest.mp4").symlink_to(films / "b.mp4")
+    (films / "no picture.png").mkdir()
+    (films / "linked").symlink_to(data / "frames")
+    assert places(data) == ["a.mp4", "b.mp4"]
 
 
 def test_a_folder_of_images_is_itself_a_clip(data: Path) -> None:

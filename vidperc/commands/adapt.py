@@ -1,4 +1,4 @@
-"""`upscale --adapt`: before a video is enlarged, the network learns on from the video's own frames.
+"""`--adapt`: before a video is enlarged, the network learns on from the video's own frames.
 
 Source: learning from what one picture shows at several sizes, A. Shocher, N. Cohen, M. Irani, "Zero-Shot
 Super-Resolution using Deep Internal Learning", 2018; here a trained network is begun with, as meta-learned and
@@ -108,7 +108,7 @@ def _lesson(job: Job, seconds: float) -> _Lesson:
     if seconds < _LEAST_SECONDS:
         raise VidpercError(f"--adapt: got {seconds:g} seconds, wanted at least {_LEAST_SECONDS}, such as 5m")
     if any(isinstance(stage, Upscale) and stage.detail for stage in job.pipeline.stages):
-        raise VidpercError("--adapt: with --detail it would have to learn twice; wanted one of them")
+        raise VidpercError("--adapt: with detail above 0 it would have to learn twice; wanted one of them")
     if is_images(job.source):
         raise VidpercError(f"--adapt: {job.source} is images, wanted a video to learn from; leave --adapt out")
     info, index = probe(job.source, limits=job.limits), index_frames(job.source)
@@ -119,7 +119,9 @@ def _lesson(job: Job, seconds: float) -> _Lesson:
     chain = find_chain(stage.model, stage.scale)
     if [card.scale for card in chain.cards] != [chain.scale]:
         names = " and ".join(chain.models)
-        raise VidpercError(f"--adapt: {stage.model} at x{chain.scale} is {names} and resampling; wanted -s 2 or -s 4")
+        raise VidpercError(
+            f"--adapt: {stage.model} at x{chain.scale} is {names} and resampling; wanted a scale of 2 or 4"
+        )
     start = start_of(chain.models[0])
     recipe = adapt_recipe(start, job.source, size=min(info.width, info.height))
     assert recipe.clips is not None

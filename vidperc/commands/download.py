@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidperc.errors import VidpercError
 from vidperc.version import __version__
+from vidperc.video.identity import WORK_MARK
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector
@@ -48,9 +49,9 @@ def fetched(
     folder = into if output.endswith("/") or into.is_dir() else into.parent
     while not folder.exists():  # one that will be made
         folder = folder.parent
-    before = set(folder.glob("*.vidperc-*"))
+    before = set(folder.glob(f"*{WORK_MARK}*"))
     try:
-        place = Path(tempfile.mkdtemp(prefix="download.vidperc-", dir=folder))
+        place = Path(tempfile.mkdtemp(prefix=f"download{WORK_MARK}", dir=folder))
     except OSError as error:
         raise VidpercError(f"{folder}: may not be written ({error.strerror}); choose another -o") from error
     try:
@@ -64,7 +65,7 @@ def fetched(
         yield tuple(found), output, files
     finally:
         shutil.rmtree(place, ignore_errors=True)
-        for left in set(folder.glob("*.vidperc-*")) - before:
+        for left in set(folder.glob(f"*{WORK_MARK}*")) - before:
             shutil.rmtree(left, ignore_errors=True)  # of a run that no command can take up
 
 

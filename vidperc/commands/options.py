@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Container
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, cast, get_type_hints
@@ -201,13 +201,11 @@ LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """What the command line says about input, output, time, machine and encoder, as commands over videos share it.
+    """What the command line says about output, time, machine and encoder, as commands over videos share it.
 
     output: as typed: a path would lose the slash at the end that means a folder.
     """
 
-    inputs: Inputs = field(default_factory=list[Any])
-    guide: Path | None = None
     output: Output = None
     fps: Fps = None
     allow_url: AllowUrl = False
@@ -243,26 +241,32 @@ class VideoOptions:
     log_level: LogLevel = "warning"
 
 
-def takes_video_options(*, without: Container[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Gives a command the parameters of `VideoOptions` after its own, but for some.
+def takes_video_options(*without: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command the parameters of `VideoOptions` beside its own, but for some.
 
-    The command takes them as one argument, `options`, after all of its own.
+    The command takes them as its last argument, `options`. Typer makes options of what it finds in a signature.
     """
+    hints = get_type_hints(VideoOptions, include_extras=True)
+    assert hints.keys() >= set(without), without
+    shared = [
+        Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=hints[option.name])
+        for option in fields(VideoOptions)
+        if option.name not in without
+    ]
 
     def decorated(command: Callable[..., int]) -> Callable[..., int]:
-        shared = [option for option in fields(VideoOptions) if option.name not in without]
+        *own, last = signature(command, eval_str=True).parameters.values()
+        assert last.name == "options", last
 
         @functools.wraps(command)
         def run(**given: Any) -> int:
             options = VideoOptions(**{option.name: given.pop(option.name) for option in shared})
             return command(**given, options=options)
 
-        *own, _ = signature(command, eval_str=True).parameters.values()
-        hints = get_type_hints(VideoOptions, include_extras=True)
-        every = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
-        for option in shared:
-            default = Parameter.empty if option.default is MISSING else option.default
-            every.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[option.name]))
+        # Help has the groups in the order of their first options: where a video goes, then what is made of it.
+        first, *rest = shared
+        needed = [parameter for parameter in own if parameter.default is Parameter.empty]
+        every = [*needed, first, *(parameter for parameter in own if parameter not in needed), *rest]
         seen = cast("Any", run)
         seen.__signature__ = signature(command).replace(parameters=every)
         seen.__annotations__ = {parameter.name: parameter.annotation for parameter in every}

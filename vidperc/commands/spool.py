@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vidperc.errors import VidpercError
+from vidperc.video.identity import WORK_MARK
 
 PIPE = Path("-")
 
@@ -33,8 +34,8 @@ def spooled(inputs: Sequence[Path], output: str | None, pipe: BinaryIO | None = 
     place = Path(output).absolute()
     if not place.parent.is_dir():
         raise VidpercError(f"{place.parent}: no such folder; make it first, or choose another -o")
-    file = place.with_name(f"{place.name}.vidperc-input")
-    journals = f"{place.name}.vidperc-*"
+    file = place.with_name(f"{place.name}{WORK_MARK}input")
+    journals = f"{place.name}{WORK_MARK}*"
     before = set(place.parent.glob(journals))
     try:
         _write(file, pipe or sys.stdin.buffer)

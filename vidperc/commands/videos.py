@@ -1,4 +1,4 @@
-"""Running a pipeline over one or more videos: what `upscale` and `run` share."""
+"""Running a pipeline over one or more videos: what `upscale`, `run` and `steady` share."""
 
 from __future__ import annotations
 
@@ -43,21 +43,30 @@ class _Outcome:
     failed: int = 0
 
 
-def process_videos(spec: PipelineSpec, options: VideoOptions, *, label: str) -> int:
+def process_videos(
+    spec: PipelineSpec,
+    inputs: Sequence[Path | str],
+    options: VideoOptions,
+    *,
+    label: str,
+    guide: Path | None = None,
+) -> int:
     """Run the pipeline over every input; one that fails does not stop the rest. Returns the exit code.
 
-    label: what is added to the names of outputs; empty for the scale.
+    inputs: files and folders, and addresses as text. label: what is added to the names of outputs; empty for the scale.
+    guide: what a single input was made from.
     Raises VidpercError for options that no input could work with.
     """
     spec.check()
     with (
         piped_out(options.output) as (output, pipe),
-        fetched(options.inputs, output, allow_url=options.allow_url) as (paths, output, origins),
-        spooled(paths, output) as inputs,
+        fetched(inputs, output, allow_url=options.allow_url) as (paths, output, origins),
+        spooled(paths, output) as files,
     ):
-        if inputs != paths:
-            origins[inputs[0]] = "standard input"
-        return _process(spec, replace(options, output=output), inputs, label=label, origins=origins, pipe=pipe)
+        if files != paths:
+            origins[files[0]] = "standard input"
+        options = replace(options, output=output)
+        return _process(spec, options, files, label=label, guide=guide, origins=origins, pipe=pipe)
 
 
 def _process(
@@ -66,6 +75,7 @@ def _process(
     paths: Sequence[Path],
     *,
     label: str,
+    guide: Path | None,
     origins: Mapping[Path, str],
     pipe: BinaryIO | None,
 ) -> int:
@@ -75,7 +85,8 @@ def _process(
         raise VidpercError(f"-o -: standard output is one video, got {len(inputs)} inputs; run them apart")
     if options.report is not None:
         check_json_file(options.report, option="--report", what="the report")
-    jobs = [replace(_job(path, spec, options, label, several=len(inputs) > 1), pipe=pipe) for path in inputs]
+    several = len(inputs) > 1
+    jobs = [replace(_job(path, spec, options, label, several=several), guide=guide, pipe=pipe) for path in inputs]
     _refuse_equal_outputs(jobs)
     if options.debug_motion is not None:
         check_debug_motion(options.debug_motion, jobs, dry_run=options.dry_run)
@@ -234,7 +245,6 @@ def _job(path: Path, spec: PipelineSpec, options: VideoOptions, label: str, *, s
         raise VidpercError(f"--end {options.end}: not after --start {options.start or 0}")
     return Job(
         source=path,
-        guide=options.guide,
         pipeline=spec,
         output=output,
         folder=folder,

@@ -84,7 +84,7 @@ def finetune_recipe(
 def _held_out_of(files: Sequence[Path], material: Material, folder: Path) -> tuple[str, ...]:
     """Of every five files the last that gives clips, or of all where that is none; something to learn from is left.
 
-    By their names in the folder, below which others may be named alike.
+    By their places in the folder, as other files may be named alike.
     """
 
     @functools.cache  # to know it of a video, all of it is looked through
@@ -100,7 +100,7 @@ def _held_out_of(files: Sequence[Path], material: Material, folder: Path) -> tup
     chosen = chosen or last_good(files)
     if not any(good(path) for path in files if path not in chosen):
         chosen = chosen[1:]  # which is learnt from instead
-    return tuple(glob.escape(path.relative_to(folder).as_posix()) for path in chosen)
+    return tuple(f"./{glob.escape(path.relative_to(folder).as_posix())}" for path in chosen)
 
 
 def _file_name(name: str) -> str:

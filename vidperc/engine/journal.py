@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vidperc.engine.plan import Plan, Segment
 from vidperc.errors import VidpercError
+from vidperc.video.identity import WORK_MARK
 from vidperc.video.images import image_paths, is_images
 
 HASHED_EDGE_BYTES = 1 << 20
@@ -116,7 +117,7 @@ class OutputLock:
 
     def __init__(self, output: Path) -> None:
         self._output = output
-        self._path = output.with_name(f"{output.name}.vidperc-lock")
+        self._path = output.with_name(f"{output.name}{WORK_MARK}lock")
         self._lock = FileLock(str(self._path), timeout=0)
 
     def acquire(self) -> None:
@@ -164,7 +165,7 @@ class Journal:
 
     def __init__(self, output: Path, key: str) -> None:
         self.key = key
-        self.folder = output.with_name(f"{output.name}.vidperc-{key[:KEY_DIGITS]}")
+        self.folder = output.with_name(f"{output.name}{WORK_MARK}{key[:KEY_DIGITS]}")
         self._output = output
         self._lock = OutputLock(output)
 
@@ -197,8 +198,8 @@ class Journal:
         Those that a process works on are left out.
         """
         found: list[Path] = []
-        for folder in sorted(self.folder.parent.glob("*.vidperc-*")):
-            output, _, key = folder.name.rpartition(".vidperc-")
+        for folder in sorted(self.folder.parent.glob(f"*{WORK_MARK}*")):
+            output, _, key = folder.name.rpartition(WORK_MARK)
             if folder == self.folder or len(key) != KEY_DIGITS or not folder.is_dir():
                 continue
             of_this_output = output == self._output.name

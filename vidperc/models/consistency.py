@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidperc.models.luma import TrainableConvs, begin_near_identity, convolve_all, packed_layers, through_layers
+from vidperc.models.folded import TrainableConvs, begin_near_identity, convolve_all
+from vidperc.models.luma import packed_layers, through_layers
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.flow_size import resize_flow, resize_mask
 from vidperc.ops.held import kept_share

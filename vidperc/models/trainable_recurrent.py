@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vidperc.errors import VidpercError
-from vidperc.models.luma import FoldedConv, LumaShape, TrainableConvs, begin_near_identity, convolve, convolve_relu
+from vidperc.models.folded import FoldedConv, TrainableConvs, begin_near_identity, convolve, convolve_relu
+from vidperc.models.luma import LumaShape
 from vidperc.models.precision import training_precision
 from vidperc.models.recurrent import Before, RecurrentShape, carried, looked_back, next_memory, seen, shown_details
 from vidperc.ops.resize import resize

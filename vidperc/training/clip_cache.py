@@ -30,7 +30,7 @@ from vidperc.training.degrade import Degradation, degrade, draw_degradation
 from vidperc.training.exact_motion import exact_motion
 from vidperc.training.material import Material, Part, Sources, find_sources, told_apart_by
 
-_LAYOUT = "vidperc clips 1"  # another number when other bytes come of the same material
+_LAYOUT = "vidperc clips 2"  # another number when other bytes come of the same material
 _TOLD_EVERY = 20.0  # seconds
 _HELD_OUT, _HELD_OUT_SIDE = 16, 96  # clips that are held out, and the side of their small frames
 

@@ -64,7 +64,7 @@ class Tally:
 
     def __str__(self) -> str:
         """In words, each part after a semicolon; empty where there was nothing."""
-        damaged = f"; {self.damaged} excerpts were damaged or went through a cut" if self.damaged else ""
+        damaged = f"; {self.damaged} excerpts were damaged" if self.damaged else ""
         damaged += self.told_unreadable
         parts = (("places left out", self.left_out), ("clips kept for want of better", self.kept))
         told = (f"; {what}: {', '.join(f'{n} {why}' for why, n in sorted(c.items()))}" for what, c in parts if c)
@@ -170,8 +170,8 @@ def _cut_clips(
             return taken, tally
     names = ", ".join(one.path.name for one in footage[:3]) + (", ..." if len(footage) > 3 else "")
     raise VidpercError(
-        f"{names}: {tally.damaged} of {_TRIED} excerpts of {material.frames} frames are damaged or go through a cut; "
-        f"wanted whole videos, and in folders the frames of one, by number{tally.told_unreadable}"
+        f"{names}: {tally.damaged} of {_TRIED} excerpts of {material.frames} frames are damaged, wanted whole videos"
+        f"{tally.told_unreadable}"
     )
 
 

@@ -59,10 +59,14 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
     say(f"{len(found)} videos with {sum(len(f.shots) for f in found)} shots, {told}")
     if left_out:
         say(left_out)
-    unreadable = [line for footage in found for line in footage.unreadable]
-    if unreadable:
-        say(f"left out {len(unreadable)} images that cannot be read, and clips across them: {unreadable[0]}")
+    missing = [line for footage in found for line in footage.missing]
+    if missing:
+        say(f"left out of the footage, with clips across them: {len(missing)} images ({_first(missing)})")
     return found
+
+
+def _first(lines: Sequence[str]) -> str:
+    return lines[0] + ("; ..." if len(lines) > 1 else "")
 
 
 def gives_clips(path: Path, material: Material) -> bool:
@@ -78,7 +82,8 @@ def _looked_through(path: Path, material: Material) -> Footage | tuple[str, str]
         told = str(error).removeprefix(f"{path}: ")
         return "unreadable", f"{path.name}: {told}"
     if not footage.starts(material.frames):
-        return f"without a shot of {material.frames} frames", path.name
+        missing = f" without {len(footage.missing)} images: {_first(footage.missing)}" if footage.missing else ""
+        return f"without a shot of {material.frames} frames", path.name + missing
     if not fitting_sizes(footage, material):
         return f"smaller than {material.side} pixels at every size", path.name
     return footage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,7 +39,7 @@ class Footage:
 
     shots: places of the first frame of each, and behind its last. reader: what reads it.
     frames: the frames first to behind - 1, (3,H,W) RGB in [0,1] each; fewer where they are damaged.
-    unreadable: of a folder, a line for each image that cannot be read and that no shot holds.
+    missing: of a folder, a line for each image that no shot holds.
     """
 
     path: Path
@@ -47,7 +48,7 @@ class Footage:
     shots: tuple[tuple[int, int], ...]
     frames: Callable[[int, int], Iterator[Tensor]]
     reader: Literal["PyAV", "images"] = "images"
-    unreadable: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def starts(self, frames: int) -> int:
         """At how many places so many frames of one shot begin."""
@@ -81,45 +82,47 @@ def open_video(path: Path) -> Footage:
 
 
 def open_frames(folder: Path) -> Footage:
-    """A folder of numbered images, looked through for its cuts once; a run ends at one of another size, too.
+    """A folder of numbered images, looked through for its cuts once.
 
-    Images that cannot be read are left out. Raises VidpercError where none can be.
+    Images that cannot be read, and those of another size than most, are left out, and end a shot.
+    Raises VidpercError where none can be read.
     """
     paths = sorted(still_paths(folder), key=_numbered)
-    unreadable: list[VidpercError] = []
-    size: tuple[int, int] | None = None
-    runs: list[list[tuple[int, NDArray[np.uint8]]]] = [[]]  # of places, and of what cuts are found in
+    missing: dict[int, str] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    pictures: dict[int, NDArray[np.uint8]] = {}
     for place, path in enumerate(paths):
         try:
             frame = read_still(path)
         except VidpercError as error:
-            unreadable.append(error)
-            runs.append([])
+            missing[place] = str(error)
             continue
-        size = size or frame.shape[:2]
-        if frame.shape[:2] != size:
-            runs.append([])
-            continue
+        sizes[place] = frame.shape[:2]
         small = cv2.resize(grey_frame(_unit(frame)), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        runs[-1].append((place, np.asarray(small, np.uint8)))
-    if size is None:
-        raise unreadable[0]
+        pictures[place] = np.asarray(small, np.uint8)
+    if not sizes:
+        raise VidpercError(missing[0])
+    (height, width), _ = Counter(sizes.values()).most_common(1)[0]
+    for place, (high, wide) in sizes.items():
+        if (high, wide) != (height, width):
+            missing[place] = f"{paths[place]}: is {wide}x{high}, most are {width}x{height}"
     shots: list[tuple[int, int]] = []
-    for run in filter(None, runs):
-        cuts = [cut.pts for cut in detect_cuts(run, CutThresholds())]
-        shots += pairwise([run[0][0], *cuts, run[-1][0] + 1])
+    borders = [-1, *sorted(missing), len(paths)]
+    for first, behind in ((before + 1, after) for before, after in pairwise(borders) if after - before > 1):
+        run = [(place, pictures[place]) for place in range(first, behind)]
+        shots += pairwise([first, *(cut.pts for cut in detect_cuts(run, CutThresholds())), behind])
 
     def frames(first: int, behind: int) -> Iterator[Tensor]:
         return (_unit(read_still(path)) for path in paths[first:behind])
 
-    height, width = size
-    return Footage(folder, width, height, tuple(shots), frames, unreadable=tuple(map(str, unreadable)))
+    told = tuple(missing[place] for place in sorted(missing))
+    return Footage(folder, width, height, tuple(shots), frames, missing=told)
 
 
 def read_excerpt(footage: Footage, start: int, frames: int, size: float) -> ClipPixels | None:
-    """So many frames from `start` on, shrunk by the factor `size`, (frames,H,W,3); None where they go through a cut.
+    """So many frames from `start` on, shrunk by the factor `size`, (frames,H,W,3); None where they are damaged.
 
-    None for damaged video as well; VidpercError for an image that cannot be read, or a container that ends early.
+    Raises VidpercError for an image that cannot be read any more, or a container that ends early.
     """
     height, width = round(footage.height * size), round(footage.width * size)
     found: list[ClipPixels] = []
@@ -167,4 +170,4 @@ def _unit(pixels: ClipPixels) -> Tensor:
 
 def _numbered(path: Path) -> list[tuple[int, str]]:
     """Names in the order of the numbers in them: 9 comes before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from vidperc.training.muon import Muon, is_kernel
 from vidperc.training.processes import Processes
-
-Optimiser = Literal["adam", "muon"]
+from vidperc.training.schedule import Optimiser
 
 
 class Learner:

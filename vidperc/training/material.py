@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidperc.errors import VidpercError
+from vidperc.video.identity import WORK_MARK, read_identity
 from vidperc.video.stills import SUFFIXES, still_paths
 from vidperc.video.video_files import VIDEO_SUFFIXES, is_video_file
 
@@ -23,8 +24,9 @@ _WHOLE, _LOOK, _LOOKS = 1 << 24, 1 << 13, 256
 class Material:
     """What training clips are made of, all of it inside the data folder.
 
-    videos: files, and folders: all video files in it and in folders below it are taken, and every one with numbered
-        images is a clip. images: folders of sharp images over which a made-up camera moves.
+    videos: files, and folders: all video files in one and in folders below it are taken, and every folder with numbered
+        images is a clip; not what is hidden, what vidperc made, nor what links to folders lead to.
+    images: folders of sharp images over which a made-up camera moves.
     share_of_images: of the clips, 0 to 1, where there are videos and images.
     count: clips in all. frames: of each. side: of their large frames in pixels.
     sizes: factors of at most 1, one of which every clip is shrunk by before it is cut: video is mostly softer than its
@@ -33,7 +35,8 @@ class Material:
         real, what cameras and codecs do (`draw_degradation`), drawn once for each clip.
     flow: exact, where it is known because the clip was made up; found, by the estimator that pipelines use, so that
         training sees the motion that running has. Videos have only the latter.
-    held_out: names or globs of files, and of folders of frames, that are never learnt from.
+    held_out: names or globs of files, and of folders of frames, that are never learnt from; of places in the data
+        folder, where they begin with `./`.
     """
 
     videos: tuple[str, ...] = ()
@@ -148,9 +151,9 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
         if path.is_file():
             videos.append(path)
             continue
-        below = sorted(entry for entry in path.rglob("*") if not _is_hidden(entry, path))
-        found = [entry for entry in below if is_video_file(entry)]
-        inside = [entry for entry in (path, *below) if entry.is_dir() and _has_stills(entry)]
+        below = sorted(entry for entry in path.rglob("*") if not _is_aside(entry, path))
+        found = [entry for entry in below if is_video_file(entry) and read_identity(entry) is None]
+        inside = [entry for entry in (path, *below) if _has_stills(entry) and read_identity(entry) is None]
         if not found and not inside:
             got = "neither videos nor frames" if path.is_dir() else "no such file or folder"
             raise VidpercError(
@@ -159,20 +162,32 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
             )
         videos += found
         folders += inside
-    return list(dict.fromkeys(videos)), list(dict.fromkeys(folders))
+    return _each_once(videos), _each_once(folders)
 
 
-def _is_hidden(entry: Path, folder: Path) -> bool:
-    """Where it lies in a folder, as what `upscale` keeps to go on with does."""
-    return any(part.startswith(".") for part in entry.relative_to(folder).parts)
+def _each_once(paths: Sequence[Path]) -> list[Path]:
+    """Without those that only are other names of the ones before them."""
+    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+
+
+def _is_aside(entry: Path, folder: Path) -> bool:
+    """Whether it is hidden, or lies in a folder that is or that a job goes on from."""
+    return any(part.startswith(".") or WORK_MARK in part for part in entry.relative_to(folder).parts)
 
 
 def _has_stills(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+    try:
+        return folder.is_dir() and any(
+            path.suffix.lower() in SUFFIXES and not path.is_dir() for path in folder.iterdir()
+        )
+    except OSError as error:
+        raise VidpercError(f"{folder}: cannot be looked into ({error.strerror}); name others, or allow it") from error
 
 
 def _matches(path: Path, data: Path, pattern: str) -> bool:
     inside = path.relative_to(data).as_posix() if path.is_relative_to(data) else path.as_posix()
+    if pattern.startswith("./"):
+        return fnmatchcase(inside, pattern[2:])
     return fnmatchcase(path.name, pattern) or fnmatchcase(inside, pattern)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
-from vidperc.training.learner import Optimiser
+Optimiser = Literal["adam", "muon"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from vidperc.errors import VidpercError
 from vidperc.models.between import mixed
-from vidperc.models.luma import FoldedConv, LumaShape, TrainableLuma
+from vidperc.models.folded import FoldedConv
+from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.models.own_card import LUMA, RECURRENT
 from vidperc.models.precision import fast_precision
 from vidperc.models.recurrent import RecurrentShape

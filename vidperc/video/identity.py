@@ -18,6 +18,9 @@ from vidperc.video.png import SIGNATURE, read_png_identity
 from vidperc.video.y4m import MAGIC, read_y4m_identity
 
 TAG = "VIDPERC_JOB"
+
+# In the names of what lies beside an output while it is made, and until it is whole.
+WORK_MARK = ".vidperc-"
 BOX_ID = uuid.uuid5(uuid.NAMESPACE_DNS, "vidperc job identity").bytes
 
 

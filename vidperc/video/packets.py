@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 MAX_DEMUX_ERRORS = 100
-GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV sets
+_GENERATE_PTS = 1  # AVFMT_FLAG_GENPTS, which PyAV sets
 
 # What FFmpeg's decoders were seen to raise on damaged packets.
 DECODE_ERRORS = (av.error.FFmpegError, MemoryError, EOFError, IndexError)
@@ -61,7 +61,7 @@ def make_no_times(container: InputContainer, stream: VideoStream) -> None:
     Not where B-frames may change the order: the made-up times rise, and tell that there are none after all.
     """
     if container.format.name == "avi" and not stream.codec_context.has_b_frames:
-        container.flags &= ~GENERATE_PTS
+        container.flags &= ~_GENERATE_PTS
 
 
 def show_in_order(packet: Packet[Any], stream: VideoStream, container: InputContainer) -> None:
