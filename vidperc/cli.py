@@ -346,7 +346,9 @@ def finetune(
     ],
     clips: Annotated[
         Path,
-        typer.Option("--clips", help="A video, or a folder: its videos and folders of frames, at any depth.", show_default=False),
+        typer.Option(
+            "--clips", help="A video, or a folder: its videos and folders of frames, at any depth.", show_default=False
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A .safetensors file; else MODEL-finetuned.safetensors.")

@@ -12,7 +12,7 @@ from vidperc.models.own_card import NAMES
 from vidperc.perception.own3d import NAME as OWN3D
 from vidperc.training.material import Material
 from vidperc.training.own3d_recipe import Own3dRecipe
-from vidperc.training.recipe import Degraded, Shape
+from vidperc.training.recipe import Degraded, Recipe, Shape
 
 GOOD = """\
 name: mine
@@ -54,24 +54,32 @@ def test_a_built_in_recipe_makes_the_network_of_its_name(name: str) -> None:
     assert recipe.name == name
     family, scale, *variant = name.split("-")
     assert f"x{recipe.network.scale}" == scale
-    assert recipe.network.own.parameters <= {"fast": 65_000, "standard": 650_000, "quality": 1_000_000}[family]
+    most = {"fast": 65_000, "standard": 650_000, "quality": 1_000_000, "recurrent": 1_000_000}[family]
+    assert recipe.network.own.parameters <= most
+    assert (recipe.network.state > 0) == (family == "recurrent")
     assert (recipe.degraded is not None) == (variant == ["real"])
-    assert (recipe.objective is not None) == bool(variant)
+    assert (recipe.objective is not None) == (bool(variant) or family == "recurrent")
     assert recipe.licence == "Apache-2.0"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_built_in_recipe_learns_only_from_what_its_card_names_with_a_licence(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.images == ("train_photos", "gb82_cc0")
-    assert recipe.validation not in recipe.images
+    images = recipe.images if recipe.clips is None else recipe.clips.images
+    assert tuple(Path(folder).name for folder in images) == ("train_photos", "gb82_cc0")
+    assert recipe.validation not in images
     assert "train_photos (CC0 and Unsplash licence) and gb82_cc0 (CC0)" in recipe.data
+
+
+def started_from(recipe: Recipe) -> Recipe:
+    """The recipe of the network that it begins with, or that its own first stage began with."""
+    return load_recipe(Path(recipe.start_from).stem.replace(f"{recipe.name}-first", "standard-x2"))
 
 
 @pytest.mark.parametrize("name", ["recurrent-x2", "recurrent-x4"])
 def test_a_recurrent_network_begins_with_its_image_twin(name: str) -> None:
     recipe = load_recipe(name)
-    twin = load_recipe(Path(recipe.start_from).stem)
+    twin = started_from(recipe)
     assert replace(recipe.network, state=0) == twin.network
     # What learns, and what is measured: nothing is both, and only free videos are learnt from.
     free = ("bbb_", "flower_540p_cc0", "intel_")
@@ -85,7 +93,7 @@ def test_a_built_in_recipe_starts_from_a_network_as_wide_and_no_deeper(name: str
     recipe = load_recipe(name)
     if recipe.start_from is None:
         return
-    start = load_recipe(Path(recipe.start_from).stem)
+    start = started_from(recipe)
     assert start.name in NAMES and start.name != name
     if start.start_from is not None:  # which begins anew itself
         assert load_recipe(Path(start.start_from).stem).start_from is None

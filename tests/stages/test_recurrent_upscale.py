@@ -169,3 +169,11 @@ def test_a_network_without_a_state_follows_nothing(frames: Tensor) -> None:
     with pytest.raises(ValueError, match="fast-x2: got 1 frames to follow, wanted 1 and a recurrent network"):
         load_model("fast-x2", None, CPU).follow(frames[:1], *nothing, None)
     assert recurrent_cards("fast-x2") == recurrent_cards("fast", 8) == recurrent_cards("lanczos") == ()
+
+
+def test_the_family_that_comes_along_makes_any_scale(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=5, size=(48, 32))
+    report = upscale(clip, tmp_path / "out.mp4", model="recurrent", scale=3)
+    assert (report.width, report.height, report.frames_out) == (144, 96, 5)
+    assert [stage["kind"] for stage in report.pipeline] == ["motion", "upscale"]
+    assert [card.name for card in recurrent_cards("recurrent", 3)] == ["recurrent-x2"]

@@ -15,7 +15,7 @@ from vidperc.models.card import ModelCard
 # In the order in which they are shown; their weights lie in the folder `shipped`, made by `vidperc train`.
 # fmt: off
 NAMES = (
-    "fast-x2", "fast-x4", "standard-x2", "standard-x4", "quality-x2", "quality-x4",
+    "fast-x2", "fast-x4", "standard-x2", "standard-x4", "quality-x2", "quality-x4", "recurrent-x2",
     "fast-x2-real", "standard-x2-real", "standard-x2-perceptual",
 )
 # fmt: on

@@ -47,6 +47,8 @@ _FAMILIES: dict[str, dict[int, tuple[str, ...]]] = {
     "fast": {2: ("fast-x2",), 4: ("fast-x4",), 8: ("fast-x4", "fast-x2")},
     "standard": {2: ("standard-x2",), 4: ("standard-x4",), 8: ("standard-x4", "fast-x2")},
     "quality": {2: ("quality-x2",), 4: ("quality-x4",), 8: ("quality-x4", "fast-x2")},
+    # What the frame before tells is told once.
+    "recurrent": {2: ("recurrent-x2",), 4: ("recurrent-x2", "fast-x2"), 8: ("recurrent-x2", "fast-x4")},
     # What compression did is mended once, by the first; the second sees a clean picture.
     "fast-real": {2: ("fast-x2-real",), 4: ("fast-x2-real", "fast-x2"), 8: ("fast-x2-real", "fast-x4")},
     "standard-real": {2: ("standard-x2-real",), 4: ("standard-x2-real", "fast-x2"), 8: ("standard-x2-real", "fast-x4")},
