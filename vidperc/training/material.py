@@ -153,7 +153,8 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
             continue
         below = sorted(entry for entry in path.rglob("*") if not _is_aside(entry, path))
         found = [entry for entry in below if is_video_file(entry) and read_identity(entry) is None]
-        inside = [entry for entry in (path, *below) if _has_stills(entry) and read_identity(entry) is None]
+        inside = [path] if _has_stills(path) else []
+        inside += [entry for entry in below if _has_stills(entry) and read_identity(entry) is None]
         if not found and not inside:
             got = "neither videos nor frames" if path.is_dir() else "no such file or folder"
             raise VidpercError(
@@ -167,7 +168,10 @@ def _footage(data: Path, names: Sequence[str]) -> tuple[list[Path], list[Path]]:
 
 def _each_once(paths: Sequence[Path]) -> list[Path]:
     """Without those that only are other names of the ones before them."""
-    return list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
+    found: dict[Path, Path] = {}
+    for path in paths:
+        found.setdefault(path.resolve(), path)
+    return list(found.values())
 
 
 def _is_aside(entry: Path, folder: Path) -> bool:
