@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidperc.models.folded import FoldedConv, convolve_relu
+from vidperc.models.folded import FoldedConv, TrainableConvs, begin_near_identity, convolve, convolve_relu
 from vidperc.models.luma import LumaShape, TrainableLuma
 from vidperc.ops.color import rgb_luma
 from vidperc.ops.resize import resize
@@ -31,38 +31,19 @@ from vidperc.training.schedule import Schedule
 WIDE, HIGH, STRIP = 640, 360, 60
 
 
-def plain_convolutions(widths: Sequence[tuple[int, int]]) -> list[FoldedConv]:
-    """3x3 convolutions of these input and output channels, the last one faint: what is added is small at first."""
-    layers = [FoldedConv(inputs, outputs, 0) for inputs, outputs in widths]
-    with torch.no_grad():
-        layers[-1].weight.mul_(0.1)
-    return layers
-
-
-def convolve(x: Tensor, layer: FoldedConv) -> Tensor:
-    kernel = layer.kernel().to(x.dtype).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, kernel, layer.bias.to(x.dtype), padding=1)
-
-
-class PlainRgb(nn.Module):
+class PlainRgb(TrainableConvs):
     """RGB (N,3,h,w) in, what bicubic lacks of RGB out, (N,3*s*s,h,w)."""
 
     def __init__(self, scale: int, channels: int, depth: int) -> None:
-        super().__init__()
-        widths = [(3, channels), *[(channels, channels)] * depth, (channels, 3 * scale * scale)]
-        self._convolutions = plain_convolutions(widths)
-        self.layers = nn.ModuleList(self._convolutions)
-        with torch.no_grad():
-            for layer in self._convolutions[1:-1]:
-                layer.weight.mul_(0.3)
-                layer.weight[:, :, 1, 1] += torch.eye(channels)
+        super().__init__([(3, channels), *[(channels, channels)] * depth, (channels, 3 * scale * scale)], expand=0)
+        begin_near_identity(self.convolutions())
 
     def forward(self, rgb: Tensor) -> Tensor:
-        x = (rgb - 0.5).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        *body, last = self._convolutions
-        for layer in body:
-            x = convolve_relu(x, layer.kernel(), layer.bias)
-        return convolve(x, last).float()
+        x = (rgb - 0.5).to(torch.bfloat16)
+        *body, last = self.kernels()
+        for kernel, bias in body:
+            x = convolve_relu(x, kernel, bias)
+        return convolve(x, *last)
 
 
 class SpanLuma(nn.Module):
@@ -75,16 +56,18 @@ class SpanLuma(nn.Module):
     def __init__(self, scale: int, channels: int, blocks: int) -> None:
         super().__init__()
         widths = [(1, channels), *[(channels, channels)] * (2 * blocks), (channels, scale * scale)]
-        self.first, *self._body, self.last = plain_convolutions(widths)
+        self.first, *self._body, self.last = (FoldedConv(inputs, outputs, 0) for inputs, outputs in widths)
         self.body = nn.ModuleList(self._body)
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)  # what is added is small at first
 
     def forward(self, luma: Tensor) -> Tensor:
-        x = (luma - 0.5).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
-        x = convolve(x, self.first)
+        x = convolve((luma - 0.5).to(torch.bfloat16), self.first.kernel(), self.first.bias).to(torch.bfloat16)
         for one, two in zip(self._body[::2], self._body[1::2], strict=True):
-            made = convolve(convolve_relu(x, one.kernel(), one.bias), two)
+            inner = convolve_relu(x, one.kernel(), one.bias)
+            made = convolve(inner, two.kernel(), two.bias).to(torch.bfloat16)
             x = (made + x) * (made.sigmoid() - 0.5)
-        return convolve(x, self.last).float()
+        return convolve(x, self.last.kernel(), self.last.bias)
 
 
 def rgb_loss(network: nn.Module, small: Tensor, large: Tensor) -> Tensor:

@@ -43,9 +43,9 @@ def finetune_network(
     made_by = finetune_recipe(model, clips, name=output.stem, recipe=recipe, held_out=held_out, settings=settings)
     assert made_by.clips is not None  # the recipe was checked for it
     held = made_by.clips.held_out
-    # As files are named, not as globs are; "./." is the folder itself.
-    told = re.sub(r"\[([*?[])\]", r"\1", ", ".join(clips.name if name == "./." else name for name in held))
-    told = re.sub(r"(^|, )\./", r"\1", told)
+    # As files are named, not as globs and places are; "./." is the folder itself.
+    names = [clips.name if name == "./." else name.removeprefix("./") for name in held]
+    told = re.sub(r"\[([*?[])\]", r"\1", ", ".join(names))
     _say(f"held out: {told}" if held else f"{clips}: nothing is held out, all that gives clips is learnt from")
     command = f"vidperc finetune -m {Path(model).name} --clips {clips.name}"
     try:

@@ -61,12 +61,12 @@ def open_footage(material: Material, sources: Sources, threads: Executor, say: S
         say(left_out)
     missing = [line for footage in found for line in footage.missing]
     if missing:
-        say(f"left out of the footage, with clips across them: {len(missing)} images ({_first(missing)})")
+        say(f"left out of the footage, with clips across them: {len(missing)} images ({_some(missing, 1)})")
     return found
 
 
-def _first(lines: Sequence[str]) -> str:
-    return lines[0] + ("; ..." if len(lines) > 1 else "")
+def _some(told: Sequence[str], most: int) -> str:
+    return "; ".join(told[:most]) + ("; ..." if len(told) > most else "")
 
 
 def gives_clips(path: Path, material: Material) -> bool:
@@ -82,7 +82,7 @@ def _looked_through(path: Path, material: Material) -> Footage | tuple[str, str]
         told = str(error).removeprefix(f"{path}: ")
         return "unreadable", f"{path.name}: {told}"
     if not footage.starts(material.frames):
-        missing = f" without {len(footage.missing)} images: {_first(footage.missing)}" if footage.missing else ""
+        missing = f" without {len(footage.missing)} images: {_some(footage.missing, 1)}" if footage.missing else ""
         return f"without a shot of {material.frames} frames", path.name + missing
     if not fitting_sizes(footage, material):
         return f"smaller than {material.side} pixels at every size", path.name
@@ -91,10 +91,7 @@ def _looked_through(path: Path, material: Material) -> Footage | tuple[str, str]
 
 def _left_out(without: Mapping[str, Sequence[str]], count: int, what: str) -> str:
     """A line about files that give nothing, by reason; empty where all do."""
-    parts = [
-        f"{len(names)} {why} ({'; '.join(names[:3])}{'; ...' if len(names) > 3 else ''})"
-        for why, names in without.items()
-    ]
+    parts = [f"{len(names)} {why} ({_some(names, 3)})" for why, names in without.items()]
     return f"left out {sum(map(len, without.values()))} of {count} {what}: {', '.join(parts)}" if parts else ""
 
 

@@ -60,14 +60,19 @@ def make_no_times(container: InputContainer, stream: VideoStream) -> None:
 
     Not where B-frames may change the order: the made-up times rise, and tell that there are none after all.
     """
-    if container.format.name == "avi" and not stream.codec_context.has_b_frames:
+    if _keeps_order(container, stream):
         container.flags &= ~_GENERATE_PTS
 
 
 def show_in_order(packet: Packet[Any], stream: VideoStream, container: InputContainer) -> None:
     """Let a packet of an AVI be shown when it is decoded, where no B-frames change the order."""
-    if packet.pts is None and container.format.name == "avi" and not stream.codec_context.has_b_frames:
+    if packet.pts is None and _keeps_order(container, stream):
         packet.pts = packet.dts
+
+
+def _keeps_order(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether it is an AVI without B-frames, whose frames are shown as they are decoded."""
+    return container.format.name == "avi" and not stream.codec_context.has_b_frames
 
 
 def tolerant_packets(
